@@ -1,0 +1,63 @@
+/* Every compile-time limit of the core, each with its price in bytes per session.
+ *
+ * Override with -DNAME=value; no protocol file has an #if of its own. "Price" is RAM in the caller-owned
+ * session memory unless a line says otherwise. A packet or message over a limit is refused with
+ * LINNET_ERR_LIMIT or dropped and counted, never truncated in silence. */
+#ifndef LINNET_CONFIG_H
+#define LINNET_CONFIG_H
+
+/* --- datagrams --- */
+#ifndef LINNET_MTU
+#define LINNET_MTU 1200 /* largest UDP payload we send; receive accepts LINNET_DATAGRAM_MAX */
+#endif
+#ifndef LINNET_DATAGRAM_MAX
+#define LINNET_DATAGRAM_MAX 1500 /* 1.5 KiB scratch for decryption in place */
+#endif
+
+/* --- ICE (RFC 8445) --- */
+#ifndef LINNET_ICE_LOCAL_CANDIDATES
+#define LINNET_ICE_LOCAL_CANDIDATES 4 /* x 32 B */
+#endif
+#ifndef LINNET_ICE_REMOTE_CANDIDATES
+#define LINNET_ICE_REMOTE_CANDIDATES 12 /* x 32 B, learned peer-reflexive ones included */
+#endif
+#ifndef LINNET_ICE_PAIRS
+#define LINNET_ICE_PAIRS 24 /* x 64 B */
+#endif
+
+/* --- DTLS (RFC 6347, 5764) --- */
+#ifndef LINNET_TLS_ARENA
+#define LINNET_TLS_ARENA (48 * 1024) /* fixed pool of the TLS backend; goal of the anchors: <= 48 KiB */
+#endif
+#ifndef LINNET_DTLS_QUEUE
+#define LINNET_DTLS_QUEUE 8 /* outgoing flight datagrams x LINNET_MTU = 9.4 KiB */
+#endif
+
+/* --- SCTP and data channels (RFC 9260, 8831, 8832) --- */
+#ifndef LINNET_SCTP_STREAMS
+#define LINNET_SCTP_STREAMS 8 /* open channels, in any direction; x ~64 B */
+#endif
+#ifndef LINNET_SCTP_LABEL_MAX
+#define LINNET_SCTP_LABEL_MAX 32 /* bytes of a channel label that are kept, x LINNET_SCTP_STREAMS */
+#endif
+
+/* --- media --- */
+#ifndef LINNET_TRACKS_MAX
+#define LINNET_TRACKS_MAX 8 /* remote audio tracks a session can be configured for */
+#endif
+#ifndef LINNET_JITTER_PACKETS
+#define LINNET_JITTER_PACKETS 16 /* x 340 B = 5.3 KiB per remote track */
+#endif
+#ifndef LINNET_OPUS_PACKET_MAX
+#define LINNET_OPUS_PACKET_MAX 320 /* largest Opus payload kept per packet: 128 kb/s at 20 ms */
+#endif
+#ifndef LINNET_MID_MAX
+#define LINNET_MID_MAX 16 /* bytes of an SDP mid */
+#endif
+
+/* --- protobuf transcoder --- */
+#ifndef LINNET_PB_DEPTH_MAX
+#define LINNET_PB_DEPTH_MAX 8 /* nested messages; costs stack, about 200 B a level */
+#endif
+
+#endif
