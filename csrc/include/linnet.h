@@ -20,15 +20,15 @@ typedef struct linnet_session linnet_session_t;
 
 enum linnet_error {
     LINNET_OK = 0,
-    LINNET_ERROR_ARG = -1,    /* a wrong call */
-    LINNET_ERROR_PACKET = -2, /* wrong bytes from outside: dropped and counted */
-    LINNET_ERROR_SPACE = -3,  /* buffer too small; nothing was consumed */
-    LINNET_ERROR_STATE = -4,  /* right call, wrong moment */
-    LINNET_ERROR_AGAIN = -5,  /* a queue is full: poll, then try again */
-    LINNET_ERROR_CRYPTO = -6, /* the crypto backend failed */
-    LINNET_ERROR_CLOSED = -7, /* the session or channel has ended */
-    LINNET_ERROR_LIMIT = -8,  /* over a limit of linnet_config.h or of the peer */
-    LINNET_ERROR_AUTH = -9    /* integrity, fingerprint or replay check failed */
+    LINNET_ERR_ARG = -1,    /* a wrong call */
+    LINNET_ERR_PACKET = -2, /* wrong bytes from outside: dropped and counted */
+    LINNET_ERR_SPACE = -3,  /* buffer too small; nothing was consumed */
+    LINNET_ERR_STATE = -4,  /* right call, wrong moment */
+    LINNET_ERR_AGAIN = -5,  /* a queue is full: poll, then try again */
+    LINNET_ERR_CRYPTO = -6, /* the crypto backend failed */
+    LINNET_ERR_CLOSED = -7, /* the session or channel has ended */
+    LINNET_ERR_LIMIT = -8,  /* over a limit of linnet_config.h or of the peer */
+    LINNET_ERR_AUTH = -9    /* integrity, fingerprint or replay check failed */
 };
 
 /* Kinds of linnet_input, with the record each takes. */
@@ -64,12 +64,12 @@ enum linnet_out {
     LINNET_OUT_FIRST_SENT = 7,  /* u32 ssrc: the first media packet left */
     LINNET_OUT_FIRST_HEARD = 8, /* u8 slot, 3 x 0, u32 ssrc: the first authenticated media packet arrived */
     LINNET_OUT_BYE = 9,         /* u32 ssrc: the peer sent RTCP BYE for this source */
-    LINNET_OUT_SENDABLE = 10    /* u16 handle: room again after LINNET_ERROR_AGAIN */
+    LINNET_OUT_SENDABLE = 10    /* u16 handle: room again after LINNET_ERR_AGAIN */
 };
 
 enum linnet_layer { LINNET_LAYER_ICE = 0, LINNET_LAYER_DTLS = 1, LINNET_LAYER_SCTP = 2 };
 
-/* State of a layer in LINNET_OUT_STATE; `detail` is a LINNET_ERROR_* when FAILED, else 0. */
+/* State of a layer in LINNET_OUT_STATE; `detail` is a LINNET_ERR_* when FAILED, else 0. */
 enum linnet_state {
     LINNET_STATE_NEW = 0,
     LINNET_STATE_CONNECTING = 1,
@@ -94,14 +94,14 @@ enum linnet_pb {
  * bit/s (24000 up to 16 kHz, else 32000); 4 Opus complexity + 1, 1..11 (6); 5 flags: 1 DTX, 2 in-band FEC, 4 ICE-lite,
  * 8 prefer AEAD_AES_128_GCM; 6 playout delay in ms (60); 7 largest data message in bytes, <= 262144 (65536);
  * 8 SCTP send buffer (131072); 9 SCTP receive buffer (131072); 10 expected loss in percent (0).
- * linnet_session_size: bytes that session_init needs, 16-byte aligned, or LINNET_ERROR_ARG. */
+ * linnet_session_size: bytes that session_init needs, 16-byte aligned, or LINNET_ERR_ARG. */
 int linnet_session_size(const uint8_t *cfg, size_t cfg_len);
 /* Makes keys and the certificate too (tens of ms): do it ahead of the join. seed_len >= 32 bytes of real entropy. */
 int linnet_session_init(void *mem, size_t mem_len, const uint8_t *cfg, size_t cfg_len,
                         const uint8_t *seed, size_t seed_len);
 linnet_session_t *linnet_session_at(void *mem);
 int linnet_input(linnet_session_t *s, uint32_t now, int kind, const uint8_t *data, size_t len);
-/* cap >= linnet_poll_size(s). Returns a linnet_out kind or LINNET_ERROR_SPACE. */
+/* cap >= linnet_poll_size(s). Returns a linnet_out kind or LINNET_ERR_SPACE. */
 int linnet_poll(linnet_session_t *s, uint8_t *buf, size_t cap);
 int linnet_poll_size(linnet_session_t *s);
 /* Microphone: n samples at the device rate; returns the samples taken (all of them unless frames pile up). */
@@ -112,7 +112,7 @@ int linnet_pcm_pull(linnet_session_t *s, int16_t *pcm, size_t n);
 int linnet_stats(linnet_session_t *s, int which, uint8_t *buf, size_t cap);
 /* Zeroes keys and everything else; the session is gone. */
 void linnet_session_wipe(linnet_session_t *s);
-/* Protobuf <-> record; bytes written or LINNET_ERROR_PACKET (wire), _SPACE, _ARG. */
+/* Protobuf <-> record; bytes written or LINNET_ERR_PACKET (wire), _SPACE, _ARG. */
 int linnet_pb_decode(int message, const uint8_t *wire, size_t len, uint8_t *record, size_t cap);
 int linnet_pb_encode(int message, const uint8_t *record, size_t len, uint8_t *wire, size_t cap);
 /* [ffi-end] */
