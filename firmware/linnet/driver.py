@@ -1,0 +1,189 @@
+# Steps the core from Python: one input, then drain until it is idle.
+#
+# The driver of tests and of the smallest ports; a device that must not hear a
+# garbage collection uses the native media loop instead. It owns the core
+# session, the datagram socket and the sound device of one call, and nothing
+# else: what an event means is decided by who gave `on_event`.
+
+import asyncio
+
+from . import core
+from .compat import const, ticks_add, ticks_diff
+from .errors import Closed
+from .log import DEBUG, log
+
+_DATAGRAM_MAX = const(1500)
+_IDLE_MS = const(1000)
+
+
+class Driver:
+    """`on_event(kind, fields)` gets every output of the core that is no datagram."""
+
+    def __init__(self, port, session, on_event, frame_ms=20):
+        self.port = port
+        self.session = session
+        self._on_event = on_event
+        self._draining = False
+        self._tasks = []
+        self._poke = asyncio.Event()
+        self._deadline = 0
+        self._armed = False  # the timer task sleeps until _deadline
+        self._datagram = bytearray(20 + _DATAGRAM_MAX)
+        self._payload = memoryview(self._datagram)[20:]
+        self._to_record = bytearray(20)
+        self._to = None
+        self._frame_ms = frame_ms
+        audio = port.audio
+        samples = audio.rate * frame_ms // 1000 if audio else 0
+        self._mic = bytearray(samples * 2)
+        self._speaker = bytearray(samples * 2)
+        self.frames_late = 0  # audio turns that came more than a frame late
+        self.unsent = 0  # datagrams that the socket did not take
+        self.running = False
+
+    async def open(self):
+        """Open the socket and give the core its host candidates."""
+        net = self.port.net
+        addresses = net.local_addresses()
+        families = []
+        for ip in addresses:
+            family = 4 if len(ip) == 4 else 6
+            if family in families:
+                continue
+            families.append(family)
+            _, number = await net.udp_open(family)
+            for other in addresses:
+                if len(other) == len(ip):
+                    self.session.add_local_candidate(self.now(), other, number)
+        self.running = True
+        self._tasks.append(asyncio.create_task(self._receive()))
+        self._tasks.append(asyncio.create_task(self._timer()))
+        self.drain()
+
+    def start_audio(self):
+        """Open the sound device and begin to move samples. Raises Refused("no-audio-device")."""
+        self.port.audio.start()
+        self._tasks.append(asyncio.create_task(self._sound()))
+
+    async def close(self):
+        """Let the core say goodbye, then stop everything. May be called twice."""
+        if not self.running:
+            return
+        self.session.close(self.now())
+        self.drain()
+        self.running = False
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            try:
+                await task
+            except asyncio.CancelledError:
+                pass
+        self._tasks = []
+        self.port.net.udp_close()
+        if self.port.audio:
+            self.port.audio.stop()
+        self.session.wipe()
+
+    def now(self):
+        return self.port.clock.ticks_us()
+
+    def feed(self, kind, data=b""):
+        """One input and its drain; the core's result."""
+        result = self.session.input(self.now(), kind, data)
+        self.drain()
+        return result
+
+    def drain(self):
+        """Take outputs until the core is idle. Inputs given by an event handler are taken
+        in the same loop, not in a loop of their own."""
+        if self._draining:
+            return
+        self._draining = True
+        session = self.session
+        try:
+            while True:
+                kind = session.poll()
+                if kind == core.DATAGRAM:
+                    self._send(session.body_len())
+                elif kind == core.IDLE:
+                    break
+                else:
+                    self._on_event(kind, session.event(kind))
+        finally:
+            self._draining = False
+        self._arm(session.deadline())
+
+    def _send(self, length):
+        # hot: the destination tuple is made once per peer address
+        body = self.session.body
+        record = self._to_record
+        if self._to is None or body[0:20] != record:
+            record[:] = body[0:20]
+            self._to = core.read_addr(record)
+        if not self.port.net.udp_send(self._to, body[20:length]):
+            self.unsent += 1
+
+    def _arm(self, deadline):
+        if self._armed and ticks_diff(deadline, self._deadline) >= 0:
+            return
+        self._deadline = deadline
+        self._poke.set()
+
+    async def _receive(self):
+        net = self.port.net
+        datagram = self._datagram
+        payload = self._payload
+        view = memoryview(datagram)
+        while self.running:
+            try:
+                n, (ip, number) = await net.udp_recv_into(payload)
+            except Closed:
+                return
+            core.put_addr(datagram, ip, number)
+            self.feed(core.IN_DATAGRAM, view[: 20 + n])
+
+    async def _timer(self):
+        clock = self.port.clock
+        while self.running:
+            self._armed = True
+            wait_us = ticks_diff(self._deadline, clock.ticks_us())
+            if wait_us > 0:
+                self._poke.clear()
+                try:
+                    # Rounded up: a turn too early would be idle and come back at once.
+                    await clock.wait_for_ms(
+                        self._poke.wait(), min((wait_us + 999) // 1000, _IDLE_MS)
+                    )
+                except asyncio.TimeoutError:
+                    pass
+            else:
+                await clock.sleep_ms(0)
+            self._armed = False
+            if self.running and ticks_diff(self._deadline, clock.ticks_us()) <= 0:
+                self.feed(core.IN_TIME)
+
+    async def _sound(self):
+        audio = self.port.audio
+        clock = self.port.clock
+        period = self._frame_ms * 1000
+        turn = clock.ticks_us()
+        while self.running:
+            self._sound_turn(audio)
+            turn = ticks_add(turn, period)
+            wait_us = ticks_diff(turn, clock.ticks_us())
+            if wait_us < -period:
+                self.frames_late += 1
+                log(DEBUG, "driver", "audio turn late by", -wait_us, "us")
+                turn = clock.ticks_us()
+            await clock.sleep_ms(max(0, wait_us // 1000))
+
+    def _sound_turn(self, audio):
+        # hot: no allocation
+        session = self.session
+        while audio.capture_into(self._mic):
+            session.pcm_push(self._mic)
+            self.feed(core.IN_TIME)
+        while audio.play_room() >= len(self._speaker) // 2:
+            session.pcm_pull(self._speaker)
+            audio.play(self._speaker)
