@@ -4,7 +4,7 @@
 import asyncio
 import binascii
 import hashlib
-import json  # noqa: F401 (re-exported: both interpreters call it json)
+import json
 import os
 import sys
 import time
@@ -73,6 +73,8 @@ def unix_time():
     """Whole seconds since 1970, as far as the machine knows."""
     return int(time.time()) + _EPOCH_SHIFT
 
+
+TimeoutError = asyncio.TimeoutError  # what wait_for_ms() raises; not the built-in everywhere
 
 if hasattr(asyncio, "sleep_ms"):
     _sleep_ms = asyncio.sleep_ms
@@ -155,6 +157,15 @@ def _b64decode(text, extra):
             raise ValueError("not base64")
     body = body.replace("-", "+").replace("_", "/")
     return binascii.a2b_base64(body + "=" * (-len(body) % 4))
+
+
+def json_loads(text):
+    """What the JSON text means; ValueError, and nothing else, if it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RuntimeError, MemoryError):  # RuntimeError: nested too deep
+        pass
+    raise ValueError("not JSON")
 
 
 def b64decode(text):

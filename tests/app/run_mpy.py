@@ -1,0 +1,46 @@
+# Runs test files of this folder on MicroPython (or CPython), without unittest:
+#
+#     micropython tests/app/run_mpy.py [test_ws.py ...]
+#
+# With no names: every test_*.py here. The last line is "N passed, N failed,
+# N skipped"; the exit code is 1 if a test failed or none ran.
+
+import os
+import sys
+
+
+def _folder():
+    path = __file__.replace("\\", "/")
+    return path[: path.rfind("/")] if "/" in path else "."
+
+
+HERE = _folder()
+sys.path.insert(0, HERE)
+sys.path.insert(0, HERE + "/../../firmware")
+
+import harness  # noqa: E402
+
+
+def test_files():
+    return sorted([n for n in os.listdir(HERE) if n.startswith("test_") and n.endswith(".py")])
+
+
+def main(names):
+    totals = [0, 0, 0]
+    for name in names or test_files():
+        name = name.replace("\\", "/").split("/")[-1]
+        before = tuple(totals)
+        try:
+            module = __import__(name[:-3] if name.endswith(".py") else name)
+        except ImportError as error:
+            print("FAIL %s cannot be imported: %s" % (name, error))
+            totals[1] += 1
+            continue
+        harness.run_module(module, totals)
+        print("%-24s %d passed" % (name, totals[0] - before[0]))
+    print("%d passed, %d failed, %d skipped" % tuple(totals))
+    return 0 if totals[0] and not totals[1] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
