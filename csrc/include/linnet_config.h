@@ -55,6 +55,19 @@
 #define LINNET_MID_MAX 16 /* bytes of an SDP mid */
 #endif
 
+#ifndef LINNET_RTX_PACKETS
+#define LINNET_RTX_PACKETS 16 /* x 416 B = 6.5 KiB: protected packets kept for NACK, 320 ms at 20 ms */
+#endif
+#ifndef LINNET_RTX_PACKET_MAX
+#define LINNET_RTX_PACKET_MAX 400 /* Opus payload + RTP header, extensions, tag; larger ones are not kept */
+#endif
+#ifndef LINNET_RTCP_INTERVAL_MS
+#define LINNET_RTCP_INTERVAL_MS 2000 /* mean time between reports; each is x (0.5 .. 1.5), so <= 3333 keeps 5 s */
+#endif
+#ifndef LINNET_RTCP_FIRST_MS
+#define LINNET_RTCP_FIRST_MS 100 /* first report after the first packet */
+#endif
+
 /* --- protobuf transcoder --- */
 #ifndef LINNET_PB_DEPTH_MAX
 #define LINNET_PB_DEPTH_MAX 8 /* nested messages; costs stack, about 200 B a level */
