@@ -1,0 +1,319 @@
+# Offers, answers and candidates of the one peer connection (protocol.md 3.2, 3.3, 11).
+#
+# Two rules keep this quiet and quick:
+# - one offer is outstanding at a time, and none is made twice for the same
+#   state (a client that re-offers without adding a section runs in a storm of
+#   800 offers a second against a server that asks for sections);
+# - a wanted track without an msid is asked for as soon as the server allows
+#   it, not when the server's own debounce of 150 ms is over.
+
+from . import sdp
+from .compat import json, rand_bytes
+from .errors import Protocol
+from .log import DEBUG, INFO, log
+
+
+class Negotiation:
+    """The state of offers and sections. `engine` gives local(), send_offer(), drain(),
+    track_playing(), session and driver."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        options = engine.options
+        self._cap = options.remote_tracks
+        self._early = options.early_reoffer
+        self._setup = "actpass"
+        self.local = sdp.LocalDescription(options.max_message)
+        self._offer_id = 0
+        self._answered_id = 0
+        self._remote_ufrag = ""
+        self._waiting_candidates = []
+        self._known_candidates = set()
+        self._wanted = set()
+        self._refused = set()  # track sids the application does not want to hear
+        self._playing = {}  # mid -> (track_sid, ssrc)
+        self._tried = set()
+        self._dirty = False
+        self._required = False
+        self.offers_sent = 0
+        self.tracks_over_limit = 0
+
+    # --- sections ---
+
+    def add_microphone(self, cid):
+        """A sending section for the track `cid`: one that an earlier track left, or a new one."""
+        ssrc = int.from_bytes(rand_bytes(4), "big") | 1
+        for section in self.local.sections:
+            if section.kind == "audio" and section.direction == "inactive" and not section.cid:
+                section.direction, section.cid, section.ssrc = "sendonly", cid, ssrc
+                return section
+        return self.local.add("audio", "sendonly", cid, ssrc)
+
+    def remove_microphone(self, cid):
+        for section in self.local.sections:
+            if section.cid == cid:
+                section.direction, section.cid, section.ssrc = "inactive", "", 0
+
+    def _receivers(self):
+        return self.local.audio("recvonly")
+
+    def _add_receivers(self, n):
+        """Add at most n receive sections, within the limit; the number added."""
+        n = max(0, min(n, self._cap - len(self._receivers())))
+        for _ in range(n):
+            self.local.add("audio", "recvonly")
+        return n
+
+    def slot_of(self, mid):
+        """The core's track slot of a receive section: its place among them."""
+        receivers = self._receivers()
+        for i in range(len(receivers)):
+            if receivers[i].mid == mid:
+                return i
+        return None
+
+    def track_in(self, slot):
+        """The track sid that plays in a slot, or None."""
+        receivers = self._receivers()
+        if slot >= len(receivers) or receivers[slot].mid not in self._playing:
+            return None
+        return self._playing[receivers[slot].mid][0]
+
+    # --- offers ---
+
+    def first_offer(self):
+        """The offer that rides in the join request."""
+        self._add_receivers(min(self._cap, 3))
+        self.local.add("application", "sendrecv")
+        return self._make_offer()
+
+    def _make_offer(self):
+        fingerprint, ufrag, pwd = self._engine.local()
+        self._offer_id += 1
+        self._dirty = False
+        self.offers_sent += 1
+        text = self.local.offer(ufrag, pwd, fingerprint, self._setup)
+        return {"type": "offer", "sdp": text, "id": self._offer_id}
+
+    def outstanding(self):
+        return self._offer_id != self._answered_id
+
+    def renegotiate(self):
+        """Offer the sections as they are now; later, if an offer is still outstanding."""
+        if self.outstanding():
+            self._dirty = True
+            return
+        offer = self._make_offer()
+        self._engine.send_offer(offer["sdp"], offer["id"])
+
+    def _missing(self):
+        playing = [sid for sid, _ in self._playing.values()]
+        return [sid for sid in sorted(self._wanted - self._refused) if sid not in playing]
+
+    def _ask_for_missing(self, reason):
+        """Re-offer for wanted tracks that have no section yet, at most once per state."""
+        missing = self._missing()
+        if not missing or self.outstanding():
+            return
+        free = len(self._receivers()) - len(self._playing)
+        added = self._add_receivers(len(missing) - free) if len(missing) > free else 0
+        if free + added <= 0:
+            self.tracks_over_limit += 1
+            log(INFO, "negotiation", "no section left for", len(missing), "tracks")
+            return
+        state = (len(self.local.sections), tuple(missing), reason)
+        if state in self._tried:
+            log(DEBUG, "negotiation", "not offering twice for the same state")
+            return
+        self._tried.add(state)
+        self.renegotiate()
+
+    # --- what the server says ---
+
+    def on_answer(self, message):
+        number = message.get("id", 0)
+        if number and number != self._offer_id:
+            log(INFO, "negotiation", "dropped the answer to an older offer")
+            return
+        if not self.outstanding():
+            log(INFO, "negotiation", "dropped a second answer")
+            return
+        answer = sdp.parse(message.get("sdp", ""))
+        if len(answer.sections) != len(self.local.sections):
+            raise Protocol("sdp", "the answer has another number of sections than the offer")
+        self._answered_id = self._offer_id
+        self._apply_transport(answer)
+        self._apply_microphone(answer)
+        self._apply_receivers(answer, message.get("mid_to_track_id", {}))
+        self._engine.drain()
+        if self._dirty:
+            self.renegotiate()
+        elif self._required:
+            self._required = False
+            self._ask_for_missing("required")
+        elif self._early:
+            self._ask_for_missing("early")
+
+    def _apply_transport(self, answer):
+        engine = self._engine
+        now = engine.driver.now()
+        if answer.ufrag != self._remote_ufrag:
+            if not answer.ufrag or not answer.pwd:
+                raise Protocol("sdp", "the answer has no ICE credentials")
+            if answer.setup not in ("active", "passive"):
+                raise Protocol("sdp", "the answer chose no DTLS role")
+            # A peer that is active sends the ClientHello: we are its server.
+            engine.session.set_remote(
+                now,
+                answer.ufrag,
+                answer.pwd,
+                answer.fingerprint,
+                answer.setup == "active",
+                True,
+                answer.lite,
+            )
+            self._remote_ufrag = answer.ufrag
+            waiting, self._waiting_candidates = self._waiting_candidates, []
+            self._known_candidates = set()
+            for candidate in waiting:
+                self._add_candidate(candidate)
+        for section in answer.sections:
+            for candidate in section.candidates:
+                self._add_candidate(candidate)
+
+    def _apply_microphone(self, answer):
+        session = self._engine.session
+        now = self._engine.driver.now()
+        for i in range(len(answer.sections)):
+            mine, theirs = self.local.sections[i], answer.sections[i]
+            if mine.cid and not theirs.rejected:
+                if theirs.direction not in ("recvonly", "sendrecv"):
+                    log(INFO, "negotiation", "the server does not receive our track yet")
+                    continue
+                session.publish(
+                    now,
+                    mine.ssrc,
+                    _opus_number(theirs),
+                    theirs.extensions.get(sdp._LEVEL_URI, 0),
+                    theirs.extensions.get(sdp._MID_URI, 0),
+                    mine.mid,
+                )
+                return
+        session.unpublish(now)
+
+    def _apply_receivers(self, answer, mid_to_track):
+        for i in range(len(answer.sections)):
+            mine, theirs = self.local.sections[i], answer.sections[i]
+            if mine.kind != "audio" or mine.direction != "recvonly":
+                continue
+            sid = mid_to_track.get(mine.mid) or theirs.track_id
+            sends = theirs.direction in ("sendonly", "sendrecv") and not theirs.rejected
+            if sid and theirs.ssrc and sends and sid not in self._refused:
+                self._play(mine.mid, sid, theirs.ssrc, _opus_number(theirs))
+            else:
+                self._stop(mine.mid)
+
+    def _play(self, mid, sid, ssrc, payload_type):
+        if self._playing.get(mid) == (sid, ssrc):
+            return
+        self._stop(mid)
+        self._playing[mid] = (sid, ssrc)
+        slot = self.slot_of(mid)
+        self._engine.session.set_track(self._engine.driver.now(), slot, ssrc, payload_type)
+        self._engine.track_playing(sid, slot)
+
+    def _stop(self, mid):
+        if mid not in self._playing:
+            return
+        sid = self._playing.pop(mid)[0]
+        self._engine.session.set_track(self._engine.driver.now(), self.slot_of(mid), 0)
+        self._engine.track_playing(sid, None)
+
+    def on_trickle(self, message):
+        text = message.get("candidateInit", "")
+        if not text:
+            return
+        try:
+            init = json.loads(text)
+            line = init.get("candidate", "")
+        except (ValueError, AttributeError):
+            raise Protocol("sdp", "a trickled candidate is not JSON")
+        candidate = sdp.parse_candidate(line) if line else None
+        if candidate is None:
+            return
+        if not self._remote_ufrag:
+            self._waiting_candidates.append(candidate)
+        else:
+            self._add_candidate(candidate)
+            self._engine.drain()
+
+    def _add_candidate(self, candidate):
+        if candidate.transport != "udp" or candidate.component != 1:
+            return
+        key = (candidate.ip, candidate.port)
+        if key in self._known_candidates:
+            return
+        self._known_candidates.add(key)
+        self._engine.session.add_remote_candidate(
+            self._engine.driver.now(),
+            candidate.ip,
+            candidate.port,
+            candidate.priority,
+            candidate.kind,
+        )
+
+    def on_allowed(self, message):
+        """subscription_permission_update: the server (no longer) lets us hear a track."""
+        sid = message.get("track_sid", "")
+        if not message.get("allowed", False):
+            self._forget(sid)
+        elif sid and sid not in self._wanted:
+            self._wanted.add(sid)
+            if self._early:
+                self._ask_for_missing("early")
+
+    def on_requirement(self, message):
+        """media_sections_requirement: audio sections to add; all zero means re-offer now."""
+        more = message.get("num_audios", 0)
+        if more > 0:
+            if self._add_receivers(more):
+                self.renegotiate()
+            else:
+                self.tracks_over_limit += 1
+                log(INFO, "negotiation", "the server has more tracks than this device plays")
+        elif self.outstanding():
+            self._required = True
+        else:
+            self._ask_for_missing("required")
+
+    # --- what the application wants ---
+
+    def set_wanted(self, sid, wanted):
+        """The application (un)subscribed; the server is told by the caller."""
+        if wanted:
+            self._refused.discard(sid)
+        else:
+            self._refused.add(sid)
+            self._stop_track(sid)
+
+    def forget(self, sid):
+        """A track is gone (unpublished, or its participant left)."""
+        self._forget(sid)
+        self._refused.discard(sid)
+
+    def _forget(self, sid):
+        self._wanted.discard(sid)
+        self._stop_track(sid)
+        self._tried = set([s for s in self._tried if sid not in s[1]])
+
+
+    def _stop_track(self, sid):
+        for mid in [m for m, playing in self._playing.items() if playing[0] == sid]:
+            self._stop(mid)
+
+
+def _opus_number(section):
+    for number, name in section.payload_types.items():
+        if name.startswith("opus/48000"):
+            return number
+    raise Protocol("sdp", "the answer left no Opus in an audio section")

@@ -1,0 +1,268 @@
+# The signalling connection: one WebSocket that carries SignalRequest and
+# SignalResponse (protocol.md 1, 2).
+#
+# connect() asks for /rtc/v1 with everything inside the URL, so that JoinResponse,
+# TrackPublished and the answer come in the server's first flight. The token goes
+# in a header, never in the URL. A refused upgrade is asked for its reason at
+# /rtc/v1/validate.
+
+import asyncio
+
+from . import compat, http, records, url as urls, ws
+from .compat import const, ticks_diff
+from .errors import Closed, LinnetError, Refused, Timeout, closed_by_server
+from .log import DEBUG, WARN, Secret, log
+
+_READ = const(4096)
+_VALIDATE_TIMEOUT_MS = const(3000)
+_CLOSE_TIMEOUT_MS = const(1000)
+
+
+def join_query(client_info, options, offer, add_tracks):
+    """The value of `join_request`: base64url with padding of a WrappedJoinRequest."""
+    join = {
+        "client_info": client_info,
+        "connection_settings": {"auto_subscribe": options.auto_subscribe},
+        "add_track_requests": add_tracks,
+        "publisher_offer": offer,
+    }
+    inner = records.encode("JoinRequest", join)
+    wrapped = records.encode("WrappedJoinRequest", {"join_request": inner})
+    return compat.b64url_encode(wrapped)
+
+
+def refusal(status, text):
+    """The error for an HTTP status of /rtc/v1 or its validate (protocol.md 1.5)."""
+    said = "the server answered %d: %s" % (status, text or "no reason given")
+    if status == 401 or status == 403:
+        return Refused("token-refused", said)
+    if status == 404:
+        if "room" in text:
+            return Refused("room-not-found", said)
+        return Refused("no-rtc-v1", said)
+    if status == 400:
+        return Refused("join-refused", said)
+    if status == 503:
+        return Refused("server-busy", said)
+    return Refused("server-error", said)
+
+
+class SignalClient:
+    """One signalling connection. `on_signal(name, message)` gets every SignalResponse that is
+    not about the connection itself; `on_lost(error)` the end, once, unless close() caused it."""
+
+    def __init__(self, port, options, on_signal, on_lost):
+        self._port = port
+        self._options = options
+        self._on_signal = on_signal
+        self._on_lost = on_lost
+        self._ws = None
+        self._stream = None
+        self._tasks = []
+        self._to_write = asyncio.Event()
+        self._early = []  # messages that came with the join response
+        self._closing = False
+        self._heard = 0  # ticks of the last message
+        self._ping_interval_ms = 5000
+        self._ping_timeout_ms = 15000
+        self.token = Secret("")  # the newest one: what a reconnect must use
+        self.rtt_ms = 0
+
+    # --- opening ---
+
+    async def connect(self, url, token, offer, add_tracks, step):
+        """Open, join, and give the JoinResponse. `step(name)` is called at dns, tcp, tls, ws and
+        join. Raises Refused, Timeout, Closed or Protocol with the reason."""
+        self.token = Secret(token)
+        options = self._options
+        query = join_query(options.client_info, options, offer, add_tracks)
+        target = urls.parse(url).under("/rtc/v1", (("join_request", query),))
+        opening = self._open(target, step)
+        try:
+            join = await self._port.clock.wait_for_ms(opening, options.connect_timeout_ms)
+        except asyncio.TimeoutError:
+            self._drop()
+            # No chained exception: MicroPython has none.
+            raise Timeout("join-timeout", "no answer within %d ms" % options.connect_timeout_ms)
+        except LinnetError:
+            self._drop()
+            raise
+        step("join")
+        self._ping_interval_ms = 1000 * (join.get("ping_interval", 0) or 5)
+        self._ping_timeout_ms = 1000 * (join.get("ping_timeout", 0) or 15)
+        return join
+
+    async def _open(self, target, step):
+        self._stream = await self._port.net.stream_open(
+            target.host, target.port, target.secure, self._options.connect_timeout_ms, step
+        )
+        bearer = ("Authorization", "Bearer " + self.token.reveal())
+        self._ws = ws.WebSocket(target, (bearer,), self._options.max_signal_message)
+        await self._flush()
+        kind, value = await self._next()
+        if kind != ws.OPEN:
+            raise await self._why_refused(target, kind, value)
+        step("ws")
+        while True:
+            kind, value = await self._next()
+            if kind == ws.CLOSE:
+                raise Closed("ws-closed", "the server closed the connection before the join")
+            if kind != ws.BINARY:
+                continue
+            name, message = self._decode(value)
+            if name == "join":
+                return message
+            if name == "leave":
+                raise closed_by_server(message.get("reason", 0))
+            self._early.append((name, message))
+
+    async def _why_refused(self, target, kind, value):
+        """The error for an upgrade that did not happen; validate knows the reason best."""
+        refused = None
+        if kind == ws.REJECTED:
+            refused = refusal(value.status, value.text())
+        bearer = ("Authorization", "Bearer " + self.token.reveal())
+        validate = target.under("/validate").as_http()
+        validate.query = target.query
+        try:
+            response = await http.fetch(
+                self._port.net,
+                "GET",
+                validate,
+                (bearer,),
+                timeout_ms=_VALIDATE_TIMEOUT_MS,
+                clock=self._port.clock,
+            )
+        except LinnetError as error:
+            log(DEBUG, "signalling", "validate did not answer:", error.code)
+            return refused or Closed("ws-closed", "the server closed the connection")
+        if response.status != 200:
+            return refusal(response.status, response.text())
+        return refused or Closed("ws-closed", "the server closed the connection")
+
+    # --- the loops ---
+
+    def start(self):
+        """Begin to read, write and ping. What came with the join response is told first."""
+        self._heard = self._port.clock.ticks_us()
+        early, self._early = self._early, []
+        for name, message in early:
+            self._dispatch(name, message)
+        for loop in (self._read_loop, self._write_loop, self._ping_loop):
+            self._tasks.append(asyncio.create_task(self._guard(loop)))
+
+    async def _guard(self, loop):
+        try:
+            await loop()
+        except LinnetError as error:
+            if not self._closing:
+                self._closing = True
+                self._on_lost(error)
+
+    async def _read_loop(self):
+        while True:
+            kind, value = await self._next()
+            self._heard = self._port.clock.ticks_us()
+            if kind == ws.CLOSE:
+                raise Closed("ws-closed", "the server closed the signalling connection")
+            if kind == ws.BINARY:
+                self._dispatch(*self._decode(value))
+            self._to_write.set()  # a ping wants its pong
+
+    async def _write_loop(self):
+        while True:
+            await self._to_write.wait()
+            self._to_write.clear()
+            await self._flush()
+
+    async def _ping_loop(self):
+        clock = self._port.clock
+        while True:
+            await clock.sleep_ms(self._ping_interval_ms)
+            silent_ms = ticks_diff(clock.ticks_us(), self._heard) // 1000
+            if silent_ms > self._ping_timeout_ms:
+                raise Timeout("signal-timeout", "nothing heard from the server for %d ms" % silent_ms)
+            now_ms = clock.ticks_us() // 1000
+            self.send_soon("ping_req", {"timestamp": now_ms, "rtt": self.rtt_ms})
+
+    async def _next(self):
+        """The next WebSocket event."""
+        while True:
+            event = self._ws.next_event()
+            if event is not None:
+                return event
+            self._ws.feed(await self._stream.read(_READ))
+
+    async def _flush(self):
+        data = self._ws.take()
+        if data:
+            await self._stream.write(data)
+
+    # --- messages ---
+
+    def _decode(self, data):
+        message = records.decode("SignalResponse", data)
+        return records.which(message, "message")
+
+    def _dispatch(self, name, message):
+        if name is None:
+            log(DEBUG, "signalling", "a message of an unknown kind")
+        elif name == "refresh_token":
+            self.token = Secret(message)
+            self._on_signal("refresh_token", None)
+        elif name == "pong_resp":
+            sent = message.get("last_ping_timestamp", 0)
+            self.rtt_ms = (self._port.clock.ticks_us() // 1000 - sent) & 0xFFFFF
+        else:
+            self._on_signal(name, message)
+
+    def send_soon(self, name, message):
+        """Queue one SignalRequest. After the end it is dropped, and said so in the log."""
+        if self._ws is None or not self._ws.is_open:
+            log(WARN, "signalling", "not open: dropped", name)
+            return False
+        self._ws.send_binary(records.encode("SignalRequest", {name: message}))
+        self._to_write.set()
+        return True
+
+    async def send(self, name, message):
+        """Queue one SignalRequest; Closed("ws-closed") if the connection has ended."""
+        if not self.send_soon(name, message):
+            raise Closed("ws-closed", "the signalling connection is not open")
+
+    # --- closing ---
+
+    async def leave(self, reason):
+        """Tell the server that we go, and why. Never raises: the connection may be gone."""
+        if not self.send_soon("leave", {"reason": reason}):
+            return
+        try:
+            await self._port.clock.wait_for_ms(self._flush(), _CLOSE_TIMEOUT_MS)
+        except (asyncio.TimeoutError, LinnetError) as error:
+            log(DEBUG, "signalling", "leave was not sent:", repr(error))
+
+    async def close(self):
+        """Close the WebSocket and the stream. May be called twice."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            try:
+                await task
+            except asyncio.CancelledError:
+                pass
+        self._tasks = []
+        if self._ws is not None and self._ws.is_open:
+            self._ws.close()
+            try:
+                await self._port.clock.wait_for_ms(self._flush(), _CLOSE_TIMEOUT_MS)
+            except (asyncio.TimeoutError, LinnetError) as error:
+                log(DEBUG, "signalling", "close frame was not sent:", repr(error))
+        self._drop()
+
+    def _drop(self):
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self.token.wipe()
+
