@@ -84,9 +84,9 @@ typedef struct {
     size_t item;       /* of the next item inside the current packet */
     size_t end;        /* of the current packet, padding excluded; 0 = none open */
     uint8_t type;      /* of the current packet */
-    uint8_t count;     /* blocks or sources left */
-    uint8_t format;    /* FMT of feedback */
+    uint16_t count;    /* entries of its list not yet handed out */
     uint32_t sender;   /* of the current packet */
+    uint32_t media;    /* feedback: the source it is about */
 } linnet_rtcp_reader_t;
 
 /* Checks version, lengths and padding of the whole compound (RFC 3550 A.2) before anything of it is used. */
@@ -130,7 +130,7 @@ int linnet_rtcp_timer_poll(linnet_rtcp_timer_t *t, uint64_t now_us, uint32_t ran
 
 /* --- retransmission history: the last LINNET_RTX_PACKETS protected packets --- */
 typedef struct {
-    uint64_t resent_us; /* last time it was sent again, 0 = never */
+    uint64_t resent_us; /* last time it was sent again, UINT64_MAX = never */
     uint16_t sequence;
     uint16_t len; /* 0 = empty */
     uint8_t packet[LINNET_RTX_PACKET_MAX];
