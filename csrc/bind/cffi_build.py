@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Builds the CPython extension `_linnet` from csrc/, and what C tests need.
+
+    python csrc/bind/cffi_build.py [extension]     build/<variant>/_linnet.*.so
+    python csrc/bind/cffi_build.py third-party     the third-party archives only
+    python csrc/bind/cffi_build.py library         build/<variant>/liblinnet.a
+    python csrc/bind/cffi_build.py core-objects    build/core/*.o, plain, for checks with nm
+    python csrc/bind/cffi_build.py variant         prints the variant's name
+    python csrc/bind/cffi_build.py sanitizer-env   prints NAME=value lines that a sanitized run needs
+
+The text between the [ffi-begin] and [ffi-end] lines of linnet.h goes to cffi's cdef unchanged. What the build
+reads from the environment is listed in build_tools.py.
+"""
+
+import contextlib
+import io
+import re
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from build_tools import BUILD, CSRC, BuildError, Toolchain, fetch  # noqa: E402
+from protobuf_build import GeneratorError  # noqa: E402
+
+HEADER = CSRC / "include" / "linnet.h"
+
+
+def declarations(text):
+    """What cffi may read of the public header: everything between the two marks."""
+    found = re.search(r"^/\* \[ffi-begin\].*?$\n(.*?)^/\* \[ffi-end\] \*/$", text, re.M | re.S)
+    if not found:
+        raise BuildError(f"{HEADER} has no [ffi-begin] ... [ffi-end] part")
+    return found.group(1)
+
+
+def build_extension(tools):
+    import cffi
+
+    include = Path(sysconfig.get_paths()["include"])
+    if not (include / "Python.h").is_file():
+        raise BuildError(f"{include}/Python.h is missing. Debian: apt install python3-dev")
+    archives = tools.third_party_archives()
+    objects = tools.core_objects()
+    ffi = cffi.FFI()
+    ffi.cdef(declarations(HEADER.read_text(encoding="utf-8")))
+    ffi.set_source("_linnet", '#include "linnet.h"')
+    target = tools.folder / ("_linnet" + sysconfig.get_config_var("EXT_SUFFIX"))
+    with fetch.locked(tools.folder / ".lock"):
+        glue = tools.folder / "_linnet.c"
+        with contextlib.redirect_stdout(io.StringIO()):
+            ffi.emit_c_code(str(glue))  # writes only when the text has changed
+        glue_object = tools.folder / "obj" / "_linnet.o"
+        tools.compile([(glue, glue_object, ["-w", *tools.compile_flags(), f"-I{include}"])], "_linnet")
+        inputs = [*objects, glue_object, *archives]
+        if not target.exists() or any(file.stat().st_mtime > target.stat().st_mtime for file in inputs):
+            link(tools, target, inputs)
+    return target
+
+
+def link(tools, target, inputs):
+    """Nothing but PyInit is exported: the process may hold other copies of Opus and Mbed TLS."""
+    began = time.monotonic()
+    flags = ["-shared", "-Wl,--exclude-libs,ALL", "-Wl,-Bsymbolic", "-Wl,-z,relro,-z,now"]
+    if sys.platform == "darwin":
+        flags = ["-bundle", "-undefined", "dynamic_lookup"]
+    part = target.with_name(target.name + ".part")
+    command = [*tools.cc, *flags, *map(str, inputs), *tools.link_flags(), "-o", str(part)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(f"_linnet does not link:\n{done.stderr}")
+    part.replace(target)
+    tools.say(f"_linnet: linked {target} in {time.monotonic() - began:.1f} s")
+
+
+def build_core_objects(tools):
+    """No PIC, no hardening, no debug text: what nm shows is what the sources say."""
+    flags = ["-fno-pic", "-fno-stack-protector", "-U_FORTIFY_SOURCE", "-g0"]
+    return tools.core_objects(BUILD / "core", flags)
+
+
+def main(argv):
+    what = argv[0] if argv else "extension"
+    actions = {
+        "extension": lambda tools: [build_extension(tools)],
+        "third-party": lambda tools: tools.third_party_archives(),
+        "library": lambda tools: [tools.core_library()],
+        "core-objects": build_core_objects,
+        "variant": lambda tools: [tools.variant],
+        "sanitizer-env": lambda tools: [f"{name}={value}" for name, value in tools.sanitizer_env().items()],
+    }
+    if what not in actions or len(argv) > 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        for line in actions[what](Toolchain()):
+            print(line)
+    except (BuildError, GeneratorError, fetch.FetchError) as error:
+        print(f"build failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
