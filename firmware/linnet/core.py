@@ -122,6 +122,7 @@ SESSION_STATS = (
     "microphone_samples",
     "speaker_samples",
     "arena_high_water",
+    "events_lost",
 )
 TRACK_STATS = (
     "ssrc",

@@ -1,0 +1,155 @@
+/* Inside of a session: what session.c composes and session_media.c, session_data.c work on. Not public.
+ *
+ * Invariant: the struct and its regions (dtls, sctp buffers, capture, playbacks) live in one caller-owned block that
+ * never moves after init; every byte from outside passes ice, dtls or srtp before anything acts on it. */
+#ifndef LINNET_SESSION_H
+#define LINNET_SESSION_H
+
+#include "crypto.h"
+#include "media/capture.h"
+#include "media/mixer.h"
+#include "media/playback.h"
+#include "net/dcep.h"
+#include "net/dtls.h"
+#include "net/ice.h"
+#include "net/rtcp.h"
+#include "net/rtp.h"
+#include "net/sctp.h"
+#include "net/srtp.h"
+
+enum {
+    EVENT_MAX = 96,   /* bytes of an event body: LOCAL is the largest, 32 + 1 + 8 + 1 + 24 */
+    EVENT_QUEUE = 24, /* x 98 B; overflow is impossible by count of sources, asserted by the counter */
+    RTP_QUEUE = 4,    /* protected packets waiting for the next poll, x RTP_PACKET_MAX */
+    RTP_PACKET_MAX = LINNET_OPUS_PACKET_MAX + 80,
+    NACK_QUEUE = 17 /* one NACK item names at most 17 packets */
+};
+
+typedef struct {
+    uint8_t kind;
+    uint8_t len;
+    uint8_t body[EVENT_MAX];
+} session_event_t;
+
+/* Counters in the order of SESSION_STATS in firmware/linnet/core.py. */
+typedef struct {
+    uint64_t datagrams_received, bytes_received, datagrams_sent, bytes_sent;
+    uint64_t dropped_unknown, dropped_source, dropped_stun, dropped_dtls;
+    uint64_t dropped_srtp_auth, dropped_srtp_replay, dropped_rtp, dropped_rtp_unmapped, dropped_rtcp;
+    uint64_t dropped_sctp, dropped_data;
+    uint64_t rtp_sent, rtp_received, rtcp_sent, rtcp_received, nacks_received, retransmitted;
+    uint64_t data_sent, data_received, microphone_samples, speaker_samples, events_lost;
+} session_counts_t;
+
+typedef struct {
+    uint32_t rate_hz;
+    uint32_t tracks;
+    uint32_t flags;
+    uint32_t max_message;
+    uint32_t send_buffer;
+    uint32_t recv_buffer;
+    linnet_media_config_t media;
+} session_config_t;
+
+enum { CONFIG_DTX = 1, CONFIG_FEC = 2, CONFIG_ICE_LITE = 4, CONFIG_GCM = 8 };
+
+typedef struct {
+    linnet_playback_t *playback;
+    linnet_rtcp_recv_stats_t recv;
+    uint32_t ssrc; /* 0 = free slot */
+    uint16_t gain;
+    uint8_t payload_type;
+    uint8_t is_heard;
+} session_track_t;
+
+typedef struct {
+    uint32_t ssrc; /* 0 = not publishing */
+    uint32_t timestamp_base;
+    uint64_t muted_samples;
+    uint16_t sequence;
+    uint8_t payload_type;
+    uint8_t is_muted;
+    uint8_t has_sent;
+    uint8_t mid_len;
+    uint8_t mid[LINNET_MID_MAX];
+    linnet_rtp_ext_t ext;
+    int level;
+} session_publish_t;
+
+typedef struct {
+    uint16_t len;
+    uint8_t data[RTP_PACKET_MAX];
+} session_rtp_t;
+
+typedef struct {
+    uint8_t state; /* as last told by LINNET_OUT_STATE */
+} session_layer_t;
+
+struct linnet_session {
+    uint64_t now;
+    uint32_t now_border; /* the last `now` given, modulo 2^30 */
+    uint8_t has_time, has_remote, is_closing, is_closed, has_media, dtls_ready, sctp_ready, dtls_role;
+    session_config_t config;
+    linnet_rng_t rng;
+    linnet_identity_t identity;
+    linnet_ice_t ice;
+    linnet_dtls_t *dtls;
+    linnet_srtp_t srtp_out, srtp_in;
+    linnet_sctp_t sctp;
+    linnet_dcep_t dcep;
+    uint8_t *sctp_send_mem, *sctp_recv_mem;
+    linnet_capture_t *capture;
+    linnet_mixer_t mixer;
+    session_publish_t publish;
+    linnet_rtcp_send_stats_t send_stats;
+    linnet_rtcp_timer_t rtcp_timer;
+    linnet_rtx_ring_t rtx;
+    uint16_t nack[NACK_QUEUE];
+    uint8_t nack_n;
+    uint8_t rtp_head, rtp_n;
+    session_rtp_t rtp_out[RTP_QUEUE];
+    session_track_t track[LINNET_TRACKS_MAX];
+    uint32_t rtcp_ssrc; /* our SSRC in reports while nothing is published */
+    linnet_addr_t selected;
+    session_layer_t layer[3];
+    uint8_t event_head, event_n;
+    session_event_t event[EVENT_QUEUE];
+    uint8_t wants_room; /* bit per channel handle that got LINNET_ERR_AGAIN */
+    session_counts_t counts;
+    uint8_t scratch[LINNET_DATAGRAM_MAX]; /* decryption in place */
+    uint8_t packet[LINNET_MTU];           /* SCTP packet on its way into DTLS, RTCP compound */
+};
+
+/* session.c */
+wire_out_t session_event(linnet_session_t *s, session_event_t **event);
+void session_event_done(linnet_session_t *s, session_event_t *event, int kind, const wire_out_t *body);
+
+/* session_media.c */
+void session_media_init(linnet_session_t *s);
+int session_media_start(linnet_session_t *s);
+int session_publish(linnet_session_t *s, wire_in_t *in);
+int session_mute(linnet_session_t *s, wire_in_t *in);
+int session_track(linnet_session_t *s, wire_in_t *in);
+void session_rtp_input(linnet_session_t *s, uint8_t *packet, size_t len);
+void session_rtcp_input(linnet_session_t *s, uint8_t *packet, size_t len);
+int session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap); /* > 0: length of a datagram to send */
+int session_media_bye(linnet_session_t *s, uint8_t *buf, size_t cap);
+uint64_t session_media_deadline(const linnet_session_t *s);
+int session_media_stats(linnet_session_t *s, int slot, wire_out_t *out);
+
+/* session_data.c */
+int session_channel_open(linnet_session_t *s, wire_in_t *in);
+int session_data_send(linnet_session_t *s, wire_in_t *in);
+int session_channel_close(linnet_session_t *s, wire_in_t *in);
+void session_data_start(linnet_session_t *s);
+void session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len);
+int session_data_poll(linnet_session_t *s, uint8_t *buf, size_t cap); /* a LINNET_OUT kind, or 0; body written */
+void session_data_flush(linnet_session_t *s);                        /* SCTP packets into DTLS records */
+
+/* the border's 64-bit little-endian words */
+static inline void wire_put_u64le(wire_out_t *out, uint64_t v) {
+    wire_put_u32le(out, (uint32_t)v);
+    wire_put_u32le(out, (uint32_t)(v >> 32));
+}
+
+#endif
