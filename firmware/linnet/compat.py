@@ -25,7 +25,8 @@ _MASK = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
 
 try:
-    from time import ticks_us as _raw_us, ticks_add, ticks_diff
+    from time import ticks_add, ticks_diff
+    from time import ticks_us as _raw_us
 
     _NATIVE_PERIOD = ticks_add(0, -1) == _MASK
 except ImportError:
@@ -150,13 +151,14 @@ def _b64decode(text, extra):
     # binascii skips characters it does not know, and each interpreter others:
     # so look first, then decode.
     body = text.rstrip("=")
-    if len(text) - len(body) > 2 or len(body) % 4 == 1:
+    padding = "=" * (-len(body) % 4)
+    if len(padding) == 3 or text not in (body, body + padding):
         raise ValueError("not base64")
     for c in body:
         if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in extra):
             raise ValueError("not base64")
     body = body.replace("-", "+").replace("_", "/")
-    return binascii.a2b_base64(body + "=" * (-len(body) % 4))
+    return binascii.a2b_base64(body + padding)
 
 
 def json_loads(text):

@@ -186,7 +186,7 @@ CURES = {
     "token-no-identity": "Mint the token with an identity (the claim sub).",
     "missing-grant": "Mint the token with the grant named here.",
     "token-source-refused": "Check the address, headers and log of the token server.",
-    "token-source-answer": "The token server must answer JSON with server_url and participant_token.",
+    "token-source-answer": "It must be JSON with server_url and participant_token.",
     # Media and protocol trouble after the join.
     "sdp": "Please report this with the server's version.",
     "protobuf": "Please report this with the server's version.",

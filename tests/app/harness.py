@@ -13,16 +13,13 @@
 # `run(coroutine)` gives a coroutine's result. run_mpy.py runs many files.
 
 import asyncio
-import os
 import sys
 
 IS_MICROPYTHON = sys.implementation.name == "micropython"
 
-if not IS_MICROPYTHON:
-    _HERE = os.path.dirname(os.path.abspath(__file__))
-    _FIRMWARE = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "firmware")
-    if _FIRMWARE not in sys.path:
-        sys.path.insert(0, _FIRMWARE)
+HERE = __file__.replace("\\", "/")
+HERE = HERE[: HERE.rfind("/")] if "/" in HERE else "."
+sys.path.insert(0, HERE + "/../../firmware")
 
 
 def run(coroutine):
@@ -53,6 +50,10 @@ except ImportError:
             self.exception = value
             return isinstance(value, self.expected)
 
+    def _short(value):
+        text = repr(value)
+        return text if len(text) < 400 else text[:400] + "..."
+
     class _SubTest:
         """Says which case of a table failed."""
 
@@ -79,51 +80,53 @@ except ImportError:
         def skipTest(self, reason):
             raise SkipTest(reason)
 
-        def _check(self, holds, said, msg):
+        def _check(self, holds, said, values, msg):
+            # Words only when they are needed: a value may be a megabyte.
             if not holds:
+                said = said % tuple([_short(v) for v in values])
                 raise AssertionError("%s: %s" % (msg, said) if msg else said)
 
         def assertTrue(self, value, msg=None):
-            self._check(value, "%r is not true" % (value,), msg)
+            self._check(value, "%s is not true", (value,), msg)
 
         def assertFalse(self, value, msg=None):
-            self._check(not value, "%r is not false" % (value,), msg)
+            self._check(not value, "%s is not false", (value,), msg)
 
         def assertEqual(self, first, second, msg=None):
-            self._check(first == second, "%r != %r" % (first, second), msg)
+            self._check(first == second, "%s != %s", (first, second), msg)
 
         def assertNotEqual(self, first, second, msg=None):
-            self._check(first != second, "both are %r" % (first,), msg)
+            self._check(first != second, "both are %s", (first,), msg)
 
         def assertIs(self, first, second, msg=None):
-            self._check(first is second, "%r is not %r" % (first, second), msg)
+            self._check(first is second, "%s is not %s", (first, second), msg)
 
         def assertIsNone(self, value, msg=None):
-            self._check(value is None, "%r is not None" % (value,), msg)
+            self._check(value is None, "%s is not None", (value,), msg)
 
         def assertIsNotNone(self, value, msg=None):
-            self._check(value is not None, "it is None", msg)
+            self._check(value is not None, "it is None", (), msg)
 
         def assertIn(self, item, many, msg=None):
-            self._check(item in many, "%r is not in %r" % (item, many), msg)
+            self._check(item in many, "%s is not in %s", (item, many), msg)
 
         def assertNotIn(self, item, many, msg=None):
-            self._check(item not in many, "%r is in %r" % (item, many), msg)
+            self._check(item not in many, "%s is in %s", (item, many), msg)
 
         def assertIsInstance(self, value, kind, msg=None):
-            self._check(isinstance(value, kind), "%r is no %s" % (value, kind), msg)
+            self._check(isinstance(value, kind), "%s is no %s", (value, kind), msg)
 
         def assertLess(self, first, second, msg=None):
-            self._check(first < second, "%r is not < %r" % (first, second), msg)
+            self._check(first < second, "%s is not < %s", (first, second), msg)
 
         def assertLessEqual(self, first, second, msg=None):
-            self._check(first <= second, "%r is not <= %r" % (first, second), msg)
+            self._check(first <= second, "%s is not <= %s", (first, second), msg)
 
         def assertGreater(self, first, second, msg=None):
-            self._check(first > second, "%r is not > %r" % (first, second), msg)
+            self._check(first > second, "%s is not > %s", (first, second), msg)
 
         def assertGreaterEqual(self, first, second, msg=None):
-            self._check(first >= second, "%r is not >= %r" % (first, second), msg)
+            self._check(first >= second, "%s is not >= %s", (first, second), msg)
 
         def assertRaises(self, expected, function=None, *args, **kwargs):
             context = _Raises(expected)
@@ -176,8 +179,8 @@ def run_module(module, totals):
     return totals
 
 
-def main(module="__main__"):
-    """Run the tests of the calling file and exit with 1 if one failed."""
-    totals = run_module(sys.modules[module] if module in sys.modules else __import__(module), [0, 0, 0])
+def main():
+    """Run the tests of the file that was started and exit with 1 if one failed."""
+    totals = run_module(__import__("__main__"), [0, 0, 0])
     print("%d passed, %d failed, %d skipped" % tuple(totals))
     sys.exit(1 if totals[1] else 0)

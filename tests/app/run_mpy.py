@@ -1,6 +1,6 @@
 # Runs test files of this folder on MicroPython (or CPython), without unittest:
 #
-#     micropython tests/app/run_mpy.py [test_ws.py ...]
+#     micropython -X heapsize=16M tests/app/run_mpy.py [test_ws.py ...]
 #
 # With no names: every test_*.py here. The last line is "N passed, N failed,
 # N skipped"; the exit code is 1 if a test failed or none ran.
@@ -8,21 +8,12 @@
 import os
 import sys
 
-
-def _folder():
-    path = __file__.replace("\\", "/")
-    return path[: path.rfind("/")] if "/" in path else "."
-
-
-HERE = _folder()
-sys.path.insert(0, HERE)
-sys.path.insert(0, HERE + "/../../firmware")
-
-import harness  # noqa: E402
+import harness  # also makes firmware/ importable
 
 
 def test_files():
-    return sorted([n for n in os.listdir(HERE) if n.startswith("test_") and n.endswith(".py")])
+    names = os.listdir(harness.HERE)
+    return sorted([n for n in names if n.startswith("test_") and n.endswith(".py")])
 
 
 def main(names):
