@@ -64,8 +64,8 @@ static layout_t make_layout(const session_config_t *config) {
     l.capture = l.dtls + align_up(linnet_dtls_size());
     l.playback = l.capture + align_up(linnet_capture_size(&config->media));
     l.sctp_send = l.playback + config->tracks * align_up(linnet_playback_size(&config->media));
-    l.sctp_recv = l.sctp_send + align_up(config->send_buffer);
-    l.total = l.sctp_recv + align_up(config->recv_buffer);
+    l.sctp_recv = l.sctp_send + align_up(session_send_mem(config));
+    l.total = l.sctp_recv + align_up(session_recv_mem(config));
     return l;
 }
 
@@ -318,7 +318,7 @@ static int on_remote(linnet_session_t *s, wire_in_t *in) {
         if (rc < 0) return rc;
         s->dtls_ready = 1;
         s->dtls_role = role;
-        linnet_dcep_set_role(&s->dcep, role == LINNET_DTLS_CLIENT);
+        linnet_dcep_set_role(&s->dcep, role == LINNET_DTLS_CLIENT ? LINNET_DCEP_EVEN : LINNET_DCEP_ODD);
         if (role == LINNET_DTLS_SERVER) (void)linnet_dtls_start(s->dtls, s->now);
     }
     rc = linnet_ice_set_controlling(&s->ice, controlling);
@@ -462,7 +462,7 @@ static int poll_closing(linnet_session_t *s, uint8_t *buf, size_t cap, const lin
     if (s->is_closing == 2) {
         s->is_closing = 3;
         if (s->sctp_ready) {
-            linnet_sctp_abort(&s->sctp);
+            (void)linnet_sctp_abort(&s->sctp, s->now);
             session_data_flush(s);
         }
         if (s->dtls_ready) linnet_dtls_close(s->dtls);
@@ -523,7 +523,7 @@ int linnet_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
 
 static int session_stats(linnet_session_t *s, wire_out_t *out) {
     const session_counts_t *c = &s->counts;
-    const struct linnet_sctp_counters *sctp = linnet_sctp_counters(&s->sctp);
+    const linnet_sctp_counters_t *sctp = &s->sctp.counters;
     const uint64_t words[] = {
         c->datagrams_received, c->bytes_received, c->datagrams_sent, c->bytes_sent, c->dropped_unknown,
         c->dropped_source, c->dropped_stun, c->dropped_dtls, c->dropped_srtp_auth, c->dropped_srtp_replay,
@@ -532,7 +532,7 @@ static int session_stats(linnet_session_t *s, wire_out_t *out) {
         linnet_ice_rtt_us(&s->ice), s->send_stats.remote_fraction_lost,
         s->send_stats.remote_lost > 0 ? (uint64_t)s->send_stats.remote_lost : 0, c->data_sent,
         c->data_received, s->sctp_ready ? linnet_sctp_buffered(&s->sctp) : 0,
-        s->sctp_ready ? sctp->retransmitted : 0, (uint64_t)s->publish.level, c->microphone_samples,
+        s->sctp_ready ? sctp->retransmits : 0, (uint64_t)s->publish.level, c->microphone_samples,
         c->speaker_samples, s->dtls_ready ? linnet_dtls_arena_peak(s->dtls) : 0, c->events_lost};
     size_t i;
     for (i = 0; i < sizeof words / sizeof words[0]; i++) wire_put_u64le(out, words[i]);

@@ -114,7 +114,8 @@ struct linnet_session {
     session_layer_t layer[3];
     uint8_t event_head, event_n;
     session_event_t event[EVENT_QUEUE];
-    uint8_t wants_room; /* bit per channel handle that got LINNET_ERR_AGAIN */
+    uint16_t waiting[LINNET_SCTP_STREAMS]; /* channels that got LINNET_ERR_AGAIN */
+    uint8_t n_waiting;
     session_counts_t counts;
     uint8_t scratch[LINNET_DATAGRAM_MAX]; /* decryption in place */
     uint8_t packet[LINNET_MTU];           /* SCTP packet on its way into DTLS, RTCP compound */
@@ -138,6 +139,8 @@ uint64_t session_media_deadline(const linnet_session_t *s);
 int session_media_stats(linnet_session_t *s, int slot, wire_out_t *out);
 
 /* session_data.c */
+size_t session_send_mem(const session_config_t *config);
+size_t session_recv_mem(const session_config_t *config);
 int session_channel_open(linnet_session_t *s, wire_in_t *in);
 int session_data_send(linnet_session_t *s, wire_in_t *in);
 int session_channel_close(linnet_session_t *s, wire_in_t *in);
