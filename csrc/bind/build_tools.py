@@ -195,12 +195,13 @@ class Toolchain:
             if kind in self.sanitize.split(","):
                 flags += ["-g", "-fsanitize=" + kind, "-fno-omit-frame-pointer"]
         flags += [f"-I{folder}" for folder in recipe.includes]
+        flags += [part for header in recipe.headers for part in ("-include", header)]
         return flags + ["-D" + define for define in recipe.defines]
 
     def _third_party_key(self, recipe):
         digest = hashlib.sha256(self.identity().encode())
         digest.update(repr(self._third_party_flags(recipe)).encode())
-        files = {file for group, flags in recipe.groups for file in group} | set(recipe.config_headers)
+        files = {file for group, flags in recipe.groups for file in group} | set(recipe.config)
         for folder in recipe.includes:
             if REPO not in folder.parents:
                 files |= set(folder.glob("*.h"))

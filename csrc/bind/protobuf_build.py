@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import fetch
+
 PROTO = Path(__file__).resolve().parent.parent / "proto"
 
 
@@ -17,6 +19,11 @@ class GeneratorError(Exception):
 
 def generate(folder, say):
     """The generated .c files in `folder`, made anew when the .proto, its options or the generator changed."""
+    with fetch.locked(folder / ".lock"):
+        return _generate(folder, say)
+
+
+def _generate(folder, say):
     proto, options = PROTO / "linnet.proto", PROTO / "linnet.options"
     if not proto.is_file():
         return []
@@ -30,7 +37,6 @@ def generate(folder, say):
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return [source]
     say(f"protobuf: generating linnet.pb.c with nanopb {version}")
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
         command = [sys.executable, "-m", "nanopb.generator.nanopb_generator", "-q", "-D", scratch, "-I", str(PROTO),
                    str(proto)]

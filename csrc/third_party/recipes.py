@@ -25,13 +25,14 @@ OPUS_ARM64_DEFINES = ["OPUS_ARM_MAY_HAVE_NEON_INTR", "OPUS_ARM_PRESUME_NEON_INTR
 class Recipe:
     """What to compile, and what its users must know."""
 
-    def __init__(self, groups, includes, defines, use_includes, use_defines=(), config_headers=()):
+    def __init__(self, groups, includes, defines, use_includes, use_defines=(), headers=(), config=()):
         self.groups = groups
         self.includes = includes
         self.defines = list(defines)
         self.use_includes = use_includes
         self.use_defines = list(use_defines)
-        self.config_headers = list(config_headers)
+        self.headers = list(headers)  # of ours, put before every file of the library
+        self.config = list(config)  # of ours, read by the library: part of the cache key
 
 
 def _makefile_lists(tree, *files):
@@ -51,6 +52,8 @@ def opus(tree, arithmetic, machine):
     files = lists["CELT_SOURCES"] + lists["SILK_SOURCES"] + lists["OPUS_SOURCES"]
     files += lists["SILK_SOURCES_FIXED"] if fixed else lists["SILK_SOURCES_FLOAT"] + lists["OPUS_SOURCES_FLOAT"]
     defines = ["OPUS_BUILD", "VAR_ARRAYS", "HAVE_LRINTF", "HAVE_LRINT"]
+    if (tree / "package_version").is_file():
+        defines.append((tree / "package_version").read_text(encoding="utf-8").strip())
     groups = []
     if fixed:
         defines += ["FIXED_POINT", "DISABLE_FLOAT_API"]
@@ -71,7 +74,7 @@ def opus(tree, arithmetic, machine):
 def mbedtls(tree, arithmetic, machine):
     folders = [tree / "include", tree / "library", REPO / "csrc"]
     return Recipe([(sorted((tree / "library").glob("*.c")), [])], folders, [MBEDTLS_DEFINE], [tree / "include"],
-                  [MBEDTLS_DEFINE], [REPO / "csrc" / "mbedtls_config.h"])
+                  [MBEDTLS_DEFINE], ["mbedtls_srtp.h"], sorted((REPO / "csrc").glob("mbedtls_*.h")))
 
 
 def nanopb(tree, arithmetic, machine):
