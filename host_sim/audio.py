@@ -1,0 +1,209 @@
+"""Sound devices of the simulator: WAV files in real time, or the machine's microphone and speaker.
+
+Both follow linnet.port.Audio: capture_into() gives whole frames that are due, play() fills a short ring.
+"""
+
+import collections
+import threading
+import time
+import wave
+
+from linnet.errors import Refused
+
+RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+RING_MS = 60  # between driver and device, each way
+
+
+def read_wav(path):
+    """(rate, samples as bytes, mono int16) of a 16-bit PCM WAV; two channels are averaged.
+
+    Raises Refused("wav-format") or Refused("file-missing")."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
+            data = file.readframes(file.getnframes())
+    except FileNotFoundError:
+        raise Refused("file-missing", f"there is no file {path}") from None
+    except (OSError, EOFError, wave.Error) as error:
+        raise Refused("wav-format", f"{path} is no PCM WAV file: {error}") from None
+    if width != 2:
+        raise Refused("wav-format", f"{path} has {8 * width}-bit samples, not 16-bit ones")
+    if rate not in RATES:
+        raise Refused("wav-format", f"{path} has {rate} samples a second, which no device has")
+    if channels == 2:
+        pairs = memoryview(data).cast("h")
+        mono = memoryview(bytearray(len(data) // 2)).cast("h")
+        for i in range(len(mono)):
+            mono[i] = (pairs[2 * i] + pairs[2 * i + 1]) >> 1
+        data = bytes(mono.cast("B"))
+    elif channels != 1:
+        raise Refused("wav-format", f"{path} has {channels} channels, not one or two")
+    return rate, data
+
+
+class WavAudio:
+    """A microphone that hears a WAV file once and silence afterwards, and a speaker that writes one.
+
+    Samples become due with time, as on a device. `wait`: the file begins when begin() is called."""
+
+    def __init__(self, rate, samples=b"", out=None, wait=False, ticks_us=None):
+        self.rate = rate
+        self._samples = memoryview(samples)
+        self._out_path = out
+        self._out = None
+        self._waits = wait
+        self._now_us = ticks_us or (lambda: time.monotonic_ns() // 1000)
+        self._started = None
+        self._captured = 0  # samples since start()
+        self._file_at = 0  # bytes of the file used
+        self._played = 0
+        self._ring = rate * RING_MS // 1000
+        self.underruns = 0
+
+    @property
+    def finished(self):
+        """True once all of the file has been heard."""
+        return self._file_at >= len(self._samples)
+
+    def begin(self):
+        self._waits = False
+
+    def start(self):
+        if self._out_path and self._out is None:
+            try:
+                self._out = wave.open(str(self._out_path), "wb")
+            except OSError as error:
+                raise Refused("file-missing", f"{self._out_path} cannot be written: {error.strerror}") from None
+            self._out.setnchannels(1)
+            self._out.setsampwidth(2)
+            self._out.setframerate(self.rate)
+        self._started = self._now_us()
+
+    def stop(self):
+        self._started = None
+        if self._out is not None:
+            self._out.close()
+            self._out = None
+
+    def _due(self):
+        return (self._now_us() - self._started) * self.rate // 1000000
+
+    def capture_into(self, buf):
+        n = len(buf) // 2
+        if self._started is None or self._due() < self._captured + n:
+            return 0
+        self._captured += n
+        piece = b"" if self._waits else self._samples[self._file_at : self._file_at + 2 * n]
+        self._file_at += len(piece)
+        buf[: len(piece)] = piece
+        if len(piece) < 2 * n:
+            buf[len(piece) :] = bytes(2 * n - len(piece))
+        return n
+
+    def play_room(self):
+        if self._started is None:
+            return 0
+        due = self._due()
+        if due > self._played:
+            # The device ran dry: what it played meanwhile was silence, and is heard as such.
+            if self._played:
+                self.underruns += 1
+            self._write(bytes(2 * (due - self._played)))
+        return max(0, due + self._ring - self._played)
+
+    def play(self, buf):
+        self._write(buf)
+        return len(buf) // 2
+
+    def _write(self, data):
+        self._played += len(data) // 2
+        if self._out is not None:
+            self._out.writeframesraw(data)
+
+
+class DeviceAudio:
+    """The machine's microphone and speaker through PortAudio (`sounddevice`).
+
+    Either may be left out. Raises Refused("no-audio-device") at start()."""
+
+    def __init__(self, rate, microphone=True, speaker=True):
+        self.rate = rate
+        self._wants = (microphone, speaker)
+        self._streams = []
+        self._lock = threading.Lock()
+        self._heard = collections.deque()
+        self._heard_bytes = 0
+        self._to_play = bytearray()
+        self._ring = rate * RING_MS // 1000
+        self.overruns = 0
+        self.underruns = 0
+        self.finished = False
+
+    def begin(self):
+        pass
+
+    def start(self):
+        try:
+            import sounddevice
+        except (ImportError, OSError) as error:
+            raise Refused("no-audio-device", f"sounddevice cannot be used here: {error}") from None
+        options = {"samplerate": self.rate, "channels": 1, "dtype": "int16", "blocksize": self.rate // 100}
+        try:
+            if self._wants[0]:
+                self._streams.append(sounddevice.RawInputStream(callback=self._hear, **options))
+            if self._wants[1]:
+                self._streams.append(sounddevice.RawOutputStream(callback=self._speak, **options))
+            for stream in self._streams:
+                stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            self.stop()
+            raise Refused("no-audio-device", f"the sound device does not open: {error}") from None
+
+    def stop(self):
+        for stream in self._streams:
+            stream.close()
+        self._streams = []
+
+    def _hear(self, data, _frames, _time, _status):
+        with self._lock:
+            self._heard.append(bytes(data))
+            self._heard_bytes += len(data)
+            while self._heard_bytes > 4 * self._ring:
+                self._heard_bytes -= len(self._heard.popleft())
+                self.overruns += 1
+
+    def _speak(self, data, _frames, _time, _status):
+        with self._lock:
+            piece = self._to_play[: len(data)]
+            del self._to_play[: len(data)]
+        if len(piece) < len(data):
+            self.underruns += 1
+        data[: len(piece)] = bytes(piece)
+        data[len(piece) :] = bytes(len(data) - len(piece))
+
+    def capture_into(self, buf):
+        if not self._wants[0]:
+            return 0
+        with self._lock:
+            if self._heard_bytes < len(buf):
+                return 0
+            at = 0
+            while at < len(buf):
+                piece = self._heard.popleft()
+                take = piece[: len(buf) - at]
+                buf[at : at + len(take)] = take
+                at += len(take)
+                if len(take) < len(piece):
+                    self._heard.appendleft(piece[len(take) :])
+            self._heard_bytes -= len(buf)
+        return len(buf) // 2
+
+    def play_room(self):
+        if not self._wants[1]:
+            return 0
+        return max(0, self._ring - len(self._to_play) // 2)
+
+    def play(self, buf):
+        with self._lock:
+            self._to_play += buf
+        return len(buf) // 2
