@@ -153,12 +153,14 @@ class Toolchain:
     def _compile_one(self, source, target, flags):
         target.parent.mkdir(parents=True, exist_ok=True)
         command = self._command(source, target, flags)
+        began = time.time_ns()
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             target.unlink(missing_ok=True)
             return f"{source} does not compile:\n{done.stderr}\ncommand: {shlex.join(command)}"
         if done.stderr.strip():
             self.say(done.stderr.rstrip())
+        os.utime(target, ns=(began, began))  # a file edited while the compiler ran counts as newer
         Path(str(target) + ".cmd").write_text(self.identity() + repr(command))
         return None
 

@@ -1,0 +1,97 @@
+# One entry to everything. `make` alone prints what there is.
+#
+# Needs Python 3.11+ (with venv and headers), a C compiler and make. Everything else is fetched at pinned versions into
+# build/ and the user cache ($LINNET_CACHE, else $XDG_CACHE_HOME/linnet, else ~/.cache/linnet).
+
+CC ?= cc
+export CC
+# Third-party and native builds read these; see csrc/bind/build_tools.py.
+export LINNET_SANITIZE LINNET_OPUS LINNET_VARIANT
+
+VENV := build/venv
+PY := $(VENV)/bin/python
+BUILD_PY := $(PY) csrc/bind/cffi_build.py
+# Python that finds the native module of this CC, LINNET_OPUS and LINNET_SANITIZE.
+RUN = LINNET_VARIANT=$$($(BUILD_PY) variant) $(PY)
+C_FILES = $(shell git ls-files 'csrc/*.c' 'csrc/*.h')
+PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 20
+
+# The first Python that is new enough; PYTHON=... overrides.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help
+help: ## print this list
+	@echo "Linnet: a LiveKit client for small machines"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@echo "Settings: CC, PYTHON, LINNET_OPUS=fixed, LINNET_SANITIZE=address,undefined, LINNET_CACHE, PYTEST_ARGS,"
+	@echo "          OPUS_DIR MBEDTLS_DIR NANOPB_DIR SPEEXDSP_DIR LIVEKIT_SERVER (use these, download nothing)"
+
+.PHONY: demo
+demo: venv-demo extension livekit-server ## a simulated badge talks with an agent in a real room
+	$(RUN) -m host_sim demo
+
+.PHONY: build
+build: venv-build extension ## compile the native module into build/release
+
+.PHONY: test
+test: venv-test extension livekit-server ## every test, against a real livekit-server too
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+.PHONY: server
+server: venv-build livekit-server ## build the pinned livekit-server into the cache (80 s, once)
+
+.PHONY: sanitize
+sanitize: venv-test ## C and scenario tests under the address and undefined-behaviour sanitizers
+	LINNET_SANITIZE=$${LINNET_SANITIZE:-address,undefined} $(MAKE) --no-print-directory extension sanitized-tests
+
+.PHONY: fuzz
+fuzz: venv-test ## run each fuzz target for FUZZ_SECONDS (20), with its corpus
+	$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+.PHONY: bench
+bench: venv-test extension livekit-server ## costs beside the peers, in one run
+	$(RUN) -m tests.bench
+
+.PHONY: lint
+lint: venv-lint ## style of Python and C
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
+
+.PHONY: format
+format: venv-lint ## let clang-format lay out csrc/
+	$(VENV)/bin/clang-format -i $(C_FILES)
+
+.PHONY: core-objects
+core-objects: venv-build ## compile the core alone into build/core/*.o, for nm
+	@$(BUILD_PY) core-objects
+
+.PHONY: library
+library: venv-build ## build/release/liblinnet.a, for C programs
+	@$(BUILD_PY) library
+
+.PHONY: clean
+clean: ## remove build/ (the user cache stays)
+	rm -rf build
+
+# --- steps ---
+
+.PHONY: venv-build venv-demo venv-test venv-lint
+venv-build venv-demo venv-test venv-lint: venv-%:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found. Debian: apt install python3 python3-venv python3-dev;" \
+		"or set PYTHON=" >&2; exit 1; }
+	@$(PYTHON) csrc/bind/make_venv.py $* $(VENV)
+
+.PHONY: extension
+extension: | venv-build
+	@$(BUILD_PY) extension >/dev/null
+
+.PHONY: livekit-server
+livekit-server: | venv-build
+	@$(PY) -m tests.server build >/dev/null
+
+.PHONY: sanitized-tests
+sanitized-tests:
+	env $$($(BUILD_PY) sanitizer-env) LINNET_VARIANT=$$($(BUILD_PY) variant) \
+		$(PY) -m pytest tests/c tests/scenario $(PYTEST_ARGS)
