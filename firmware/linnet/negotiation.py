@@ -31,7 +31,7 @@ class Negotiation:
         self._known_candidates = set()
         self._wanted = set()
         self._refused = set()  # track sids the application does not want to hear
-        self._playing = {}  # mid -> (track_sid, ssrc)
+        self._playing = {}  # mid -> (track_sid, ssrc, payload type)
         self._tried = set()
         self._dirty = False
         self._required = False
@@ -107,7 +107,7 @@ class Negotiation:
         self._engine.send_offer(offer["sdp"], offer["id"])
 
     def _missing(self):
-        playing = [sid for sid, _ in self._playing.values()]
+        playing = [p[0] for p in self._playing.values()]
         return [sid for sid in sorted(self._wanted - self._refused) if sid not in playing]
 
     def _ask_for_missing(self, reason):
@@ -120,6 +120,7 @@ class Negotiation:
         if free + added <= 0:
             self.tracks_over_limit += 1
             log(INFO, "negotiation", "no section left for", len(missing), "tracks")
+            self._engine.tell("limit", missing[0])
             return
         state = (len(self.local.sections), tuple(missing), reason)
         if state in self._tried:
@@ -214,10 +215,10 @@ class Negotiation:
                 self._stop(mine.mid)
 
     def _play(self, mid, sid, ssrc, payload_type):
-        if self._playing.get(mid) == (sid, ssrc):
+        if self._playing.get(mid) == (sid, ssrc, payload_type):
             return
         self._stop(mid)
-        self._playing[mid] = (sid, ssrc)
+        self._playing[mid] = (sid, ssrc, payload_type)
         slot = self.slot_of(mid)
         self._engine.session.set_track(self._engine.driver.now(), slot, ssrc, payload_type)
         self._engine.track_playing(sid, slot)
@@ -288,6 +289,13 @@ class Negotiation:
 
     # --- what the application wants ---
 
+    def set_gain(self, sid, gain):
+        """Loudness (Q12) of a playing track."""
+        for mid, playing in self._playing.items():
+            if playing[0] == sid:
+                now = self._engine.driver.now()
+                self._engine.session.set_track(now, self.slot_of(mid), playing[1], playing[2], gain)
+
     def set_wanted(self, sid, wanted):
         """The application (un)subscribed; the server is told by the caller."""
         if wanted:
@@ -305,7 +313,6 @@ class Negotiation:
         self._wanted.discard(sid)
         self._stop_track(sid)
         self._tried = set([s for s in self._tried if sid not in s[1]])
-
 
     def _stop_track(self, sid):
         for mid in [m for m, playing in self._playing.items() if playing[0] == sid]:

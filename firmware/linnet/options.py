@@ -39,7 +39,9 @@ class RoomOptions:
         connect_timeout_ms=15000,
         early_reoffer=True,
         device_model="Linnet",
+        tracks=(),
     ):
+        self.tracks = tuple(tracks)  # LocalAudioTracks published by the join itself
         self.auto_subscribe = auto_subscribe
         self.remote_tracks = remote_tracks  # remote tracks that can sound at once
         self.bitrate = bitrate  # bit/s of the microphone; 0: the core's choice for the rate

@@ -1,0 +1,134 @@
+# Participants, with the names of livekit.rtc.
+
+from .compat import const
+from .errors import Refused
+from .track import LocalTrackPublication
+
+KIND_STANDARD = const(0)
+KIND_INGRESS = const(1)
+KIND_EGRESS = const(2)
+KIND_SIP = const(3)
+KIND_AGENT = const(4)
+
+MAX_METADATA = const(524288)  # bytes; the server's limits (protocol.md 2.3)
+MAX_ATTRIBUTES = const(65536)
+MAX_NAME = const(256)
+
+
+class Participant:
+    """Anybody in the room."""
+
+    def __init__(self, info):
+        self.sid = ""
+        self.identity = ""
+        self.name = ""
+        self.metadata = ""
+        self.attributes = {}
+        self.kind = KIND_STANDARD
+        self.permissions = {}
+        self.disconnect_reason = None
+        self.connection_quality = None
+        self.audio_level = 0.0
+        self.track_publications = {}
+        self._version = -1
+        self.apply(info)
+
+    def is_newer(self, info):
+        return info.get("version", 0) > self._version
+
+    def apply(self, info):
+        """Take over what a ParticipantInfo says, tracks excepted."""
+        self._version = info.get("version", 0)
+        self.sid = info.get("sid", self.sid)
+        self.identity = info.get("identity", self.identity)
+        self.name = info.get("name", "")
+        self.metadata = info.get("metadata", "")
+        self.attributes = dict(info.get("attributes", {}))
+        self.kind = info.get("kind", KIND_STANDARD)
+        self.permissions = info.get("permission", self.permissions)
+        self.client_protocol = info.get("client_protocol", 0)
+
+
+class RemoteParticipant(Participant):
+    """Somebody else."""
+
+
+class LocalParticipant(Participant):
+    """This device. Whatever the server would drop in silence raises here."""
+
+    def __init__(self, info, room):
+        super().__init__(info)
+        self._room = room
+
+    # --- tracks ---
+
+    async def publish_track(self, track):
+        """Publish a LocalAudioTrack and give its LocalTrackPublication.
+
+        Raises Refused("publish-refused") with the missing grant, Timeout("request-timeout")."""
+        return await self._room._publish(track)
+
+    async def unpublish_track(self, track_sid):
+        """Take the track back. Refused("not-published") if there is none of that sid."""
+        await self._room._unpublish(track_sid)
+
+    def _published(self, track, info):
+        publication = LocalTrackPublication(info)
+        publication.track = track
+        track.sid = publication.sid
+        self.track_publications[publication.sid] = publication
+        return publication
+
+    # --- data ---
+
+    async def publish_data(self, payload, reliable=True, destination_identities=(), topic=""):
+        """Send bytes or text to everybody else, or to these identities.
+
+        Reliable packets arrive in order; others may be lost. At most about 64,000 bytes in all,
+        15 KiB reach every kind of client. Raises Refused("missing-grant"),
+        Refused("payload-too-large"), Timeout("queue-full"), Closed("not-connected")."""
+        await self._room._data.publish(payload, reliable, destination_identities, topic)
+
+    async def publish_dtmf(self, code, digit):
+        """Send one DTMF digit to SIP participants."""
+        await self._room._data.publish_dtmf(code, digit)
+
+    # --- remote method calls ---
+
+    async def perform_rpc(self, destination_identity, method, payload, response_timeout=15.0):
+        """Call `method` at another participant and give its answer, a str. Seconds.
+
+        Raises RpcError with LiveKit's codes."""
+        return await self._room._rpc.perform(
+            destination_identity, method, payload, response_timeout
+        )
+
+    def register_rpc_method(self, method, handler=None):
+        """Answer calls of `method` with handler(RpcInvocationData) -> str, plain or async; without
+        a handler: a decorator."""
+        return self._room._rpc.register(method, handler)
+
+    def unregister_rpc_method(self, method):
+        self._room._rpc.unregister(method)
+
+    # --- what others see of us ---
+
+    async def set_metadata(self, metadata):
+        """Needs the grant canUpdateOwnMetadata. Raises Refused("missing-grant")."""
+        if len(metadata.encode()) > MAX_METADATA:
+            raise Refused("payload-too-large", "metadata over %d bytes" % MAX_METADATA)
+        await self._room._update_own({"metadata": metadata, "name": self.name})
+
+    async def set_name(self, name):
+        if len(name.encode()) > MAX_NAME:
+            raise Refused("payload-too-large", "a name over %d bytes" % MAX_NAME)
+        await self._room._update_own({"name": name, "metadata": self.metadata})
+
+    async def set_attributes(self, attributes):
+        """Set these keys; an empty value deletes its key, other keys stay."""
+        size = sum([len(k.encode()) + len(v.encode()) for k, v in attributes.items()])
+        if size > MAX_ATTRIBUTES:
+            raise Refused("payload-too-large", "attributes over %d bytes" % MAX_ATTRIBUTES)
+        await self._room._update_own(
+            {"attributes": dict(attributes), "name": self.name, "metadata": self.metadata}
+        )

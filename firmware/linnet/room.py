@@ -1,0 +1,417 @@
+# The room: what an app author reads first.
+#
+#     room = Room(port)
+#
+#     @room.on("data_received")
+#     def got(packet): ...
+#
+#     await room.connect(url, token, RoomOptions(tracks=(LocalAudioTrack("mic"),)))
+#     await room.local_participant.publish_data("hello", topic="chat")
+#     await room.disconnect()
+#
+# Names and argument order of events are those of livekit.rtc:
+#   connected () - disconnected (reason) - connection_state_changed (state)
+#   participant_connected (participant) - participant_disconnected (participant)
+#   track_published (publication, participant) - track_unpublished (publication, participant)
+#   track_subscribed (track, publication, participant) - track_unsubscribed (same)
+#   track_subscription_failed (participant, track_sid, error)
+#   track_muted (participant, publication) - track_unmuted (same)
+#   local_track_published (publication, track) - local_track_unpublished (publication)
+#   local_track_subscribed (track)
+#   active_speakers_changed (participants) - connection_quality_changed (participant, quality)
+#   data_received (packet) - sip_dtmf_received (dtmf)
+#   room_metadata_changed (old, new) - participant_metadata_changed (participant, old, new)
+#   participant_name_changed (participant, old, new)
+#   participant_attributes_changed (changed, participant)
+#   participant_permissions_changed (participant, old, new)
+#   token_refreshed () - room_updated ()
+# Linnet's own: track_heard (track, publication, participant): its first sound has come;
+#   media_state_changed (is_connected); track_limit_reached (track_sid).
+
+import asyncio
+
+from . import roster, token as tokens
+from .compat import const, hexlify, rand_bytes, ticks_diff
+from .data import Data
+from .engine import Engine
+from .errors import DisconnectReason, LinnetError, Refused, Timeout, closed_by_server
+from .events import EventEmitter
+from .log import INFO, Secret, log
+from .options import RoomOptions
+from .participant import LocalParticipant
+from .rpc import Rpc
+from .track import SOURCE_MICROPHONE
+
+_REQUEST_TIMEOUT_MS = const(10000)
+_OK, _NOT_ALLOWED = const(0), const(2)
+
+
+class ConnectionState:
+    """livekit.ConnectionState."""
+
+    CONN_DISCONNECTED = 0
+    CONN_CONNECTED = 1
+    CONN_RECONNECTING = 2
+
+
+class Room(EventEmitter):
+    """One room; may be connected again after it was left."""
+
+    def __init__(self, port):
+        super().__init__()
+        self.port = port
+        self._clear()
+
+    def _clear(self):
+        self._engine = None
+        self._data = Data(self)
+        self._rpc = Rpc(self)
+        self._info = {}
+        self._waiting = {}  # cid or request id -> [Event, result]
+        self._early_tracks = {}  # sid -> slot of sound that came before its participant
+        self._steps = []
+        self.disconnect_error = None
+        self._started = 0
+        self._request_id = 0
+        self._connecting = False
+        self.local_participant = None
+        self.remote_participants = {}
+        self.server_version = ""
+        self.connection_state = ConnectionState.CONN_DISCONNECTED
+        self.active_speakers = []
+        self.packets_ignored = 0
+
+    # --- facts ---
+
+    @property
+    def name(self):
+        return self._info.get("name", "")
+
+    @property
+    def sid(self):
+        """May be empty for a moment after connect(): the server gives it later."""
+        return self._info.get("sid", "")
+
+    @property
+    def metadata(self):
+        return self._info.get("metadata", "")
+
+    def isconnected(self):
+        return self.connection_state == ConnectionState.CONN_CONNECTED
+
+    def timeline(self):
+        """[(step, milliseconds since connect())]: dns, tcp, tls, ws, join, ice, dtls, first_sent,
+        sctp, first_heard; what did not happen is absent."""
+        return list(self._steps)
+
+    def stats(self):
+        """Counters of the core (core.SESSION_STATS), and the driver's; {} when not connected."""
+        if self._engine is None:
+            return {}
+        stats = self._engine.session.stats()
+        stats["audio_turns_late"] = self._engine.driver.frames_late
+        stats["datagrams_unsent"] = self._engine.driver.unsent
+        stats["offers_sent"] = self._engine.negotiation.offers_sent
+        return stats
+
+    # --- coming and going ---
+
+    async def connect(self, url, token, options=None):
+        """Join. Returns when the media path is up; raises a LinnetError that says what is wrong
+        and what helps. `token` is never shown, logged or stored."""
+        if self._engine is not None or self._connecting:
+            raise Refused("already-connected", "this room is connected already")
+        options = options or RoomOptions()
+        self._connecting = True
+        try:
+            await self._connect(url, Secret(token), options)
+        finally:
+            self._connecting = False
+
+    async def _connect(self, url, token, options):
+        claims = tokens.inspect(token)
+        claims.check(self.port.clock.unix_time())
+        if options.tracks and not claims.can_publish_source("microphone"):
+            raise Refused("publish-refused", "the token does not let this device publish a microphone")
+        connecting = self._connecting
+        self._clear()
+        self._connecting = connecting
+        self._started = self.port.clock.ticks_us()
+        engine = self._engine = Engine(self.port, options, self._on_engine)
+        try:
+            requests = [self._add_request(track) for track in options.tracks]
+            await engine.connect(url, token.reveal(), requests)
+            for track in options.tracks:
+                await self._wait_published(track)
+        except BaseException:
+            # Cancelled, refused or broken: nothing may stay open behind our back.
+            await engine.close()
+            self._clear()
+            raise
+        self._set_state(ConnectionState.CONN_CONNECTED)
+        self.emit("connected")
+
+    async def disconnect(self, reason=DisconnectReason.CLIENT_INITIATED):
+        """Leave. The server is told why. Does nothing when not connected."""
+        engine = self._engine
+        if engine is None:
+            return
+        await self._end(reason, reason)
+
+    async def _end(self, reason, tell_server=None):
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        self._rpc.on_closed()
+        for waiting in list(self._waiting.values()):
+            waiting[0].set()
+        await engine.close(tell_server)
+        self._set_state(ConnectionState.CONN_DISCONNECTED)
+        self.emit("disconnected", reason)
+
+    def _set_state(self, state):
+        if state != self.connection_state:
+            self.connection_state = state
+            self.emit("connection_state_changed", state)
+
+    # --- our track ---
+
+    def _add_request(self, track):
+        track.cid = "TR" + hexlify(rand_bytes(8))
+        track._room = self
+        if track.source != SOURCE_MICROPHONE:
+            log(INFO, "room", "agents listen to a track only if its source is the microphone")
+        self._waiting[track.cid] = [asyncio.Event(), None]
+        return {
+            "cid": track.cid,
+            "name": track.name,
+            "type": 0,
+            "source": track.source,
+            "muted": track.muted,
+            "disable_red": True,
+        }
+
+    async def _wait_for(self, key, what):
+        """The result that _settle() gives for `key`."""
+        waiting = self._waiting[key]
+        try:
+            await self.port.clock.wait_for_ms(waiting[0].wait(), _REQUEST_TIMEOUT_MS)
+        except asyncio.TimeoutError:
+            raise Timeout("request-timeout", "the server did not answer: " + what)
+        finally:
+            self._waiting.pop(key, None)
+        if isinstance(waiting[1], LinnetError):
+            raise waiting[1]
+        if waiting[1] is None:
+            raise Refused("not-connected", "the room was left meanwhile: " + what)
+        return waiting[1]
+
+    def _settle(self, key, result):
+        if key in self._waiting:
+            self._waiting[key][1] = result
+            self._waiting[key][0].set()
+
+    async def _wait_published(self, track):
+        info = await self._wait_for(track.cid, "publish " + track.name)
+        publication = self.local_participant._published(track, info)
+        self._engine.set_muted(track.muted)
+        self.emit("local_track_published", publication, track)
+        return publication
+
+    async def _publish(self, track):
+        engine = self._must_be_connected()
+        if not self.local_participant.permissions.get("can_publish", True):
+            raise Refused("publish-refused", "the token does not grant canPublish")
+        if self.local_participant.track_publications:
+            raise Refused("publish-refused", "a device publishes one microphone track at a time")
+        request = self._add_request(track)
+        await engine.request("add_track", request)
+        publication = await self._wait_published(track)
+        engine.negotiation.add_microphone(track.cid)
+        engine.negotiation.renegotiate()
+        return publication
+
+    async def _unpublish(self, sid):
+        engine = self._must_be_connected()
+        publication = self.local_participant.track_publications.pop(sid, None)
+        if publication is None:
+            raise Refused("not-published", "no track of ours has the sid " + sid)
+        engine.session.unpublish(engine.driver.now())
+        engine.negotiation.remove_microphone(publication.track.cid)
+        engine.negotiation.renegotiate()
+        publication.track._room = None
+        self.emit("local_track_unpublished", publication)
+
+    def _local_mute(self, track, muted):
+        engine = self._engine
+        publication = self.local_participant.track_publications.get(track.sid)
+        if engine is None or publication is None:
+            return
+        engine.set_muted(muted)
+        engine.signal.send_soon("mute", {"sid": track.sid, "muted": muted})
+        publication.muted = muted
+        event = "track_muted" if muted else "track_unmuted"
+        self.emit(event, self.local_participant, publication)
+
+    def _must_be_connected(self):
+        if self._engine is None:
+            raise Refused("not-connected", "this room is not connected")
+        return self._engine
+
+    # --- other people's tracks ---
+
+    def _subscribe(self, publication, subscribed):
+        engine = self._must_be_connected()
+        engine.set_track_wanted(publication.sid, subscribed)
+        engine.signal.send_soon(
+            "subscription",
+            {
+                "track_sids": [publication.sid],
+                "subscribe": subscribed,
+                "participant_tracks": [
+                    {
+                        "participant_sid": publication.participant.sid,
+                        "track_sids": [publication.sid],
+                    }
+                ],
+            },
+        )
+
+    def _set_track_volume(self, track, volume):
+        if self._engine is not None and track.slot is not None:
+            self._engine.negotiation.set_gain(track.sid, max(1, min(65535, int(volume * 4096))))
+
+    def _track_stats(self, track):
+        if self._engine is None or track.slot is None:
+            return None
+        return self._engine.session.track_stats(track.slot)
+
+    # --- requests about ourselves ---
+
+    async def _update_own(self, fields):
+        engine = self._must_be_connected()
+        if not self.local_participant.permissions.get("can_update_metadata", False):
+            raise Refused("missing-grant", "the token does not grant canUpdateOwnMetadata")
+        self._request_id += 1
+        key = self._request_id
+        fields["request_id"] = key
+        self._waiting[key] = [asyncio.Event(), None]
+        await engine.request("update_metadata", fields)
+        await self._wait_for(key, "update_metadata")
+
+    # --- what the engine says ---
+
+    def _on_engine(self, name, *args):
+        if name == "packet":
+            self._data.on_packet(*args)
+        elif name == "signal":
+            self._on_signal(*args)
+        elif name == "track":
+            roster.track_playing(self, *args)
+        elif name == "heard":
+            roster.track_heard(self, *args)
+        elif name == "step":
+            self._on_step(*args)
+        elif name == "transport":
+            self.emit("media_state_changed", *args)
+        elif name == "limit":
+            self.emit("track_limit_reached", *args)
+        elif name == "lost":
+            self._on_lost(*args)
+
+    def _on_step(self, name):
+        if name in [step for step, _ in self._steps] or name == "start":
+            return
+        us = ticks_diff(self.port.clock.ticks_us(), self._started)
+        self._steps.append((name, us / 1000))
+
+    def _on_lost(self, error):
+        reason = DisconnectReason.SIGNAL_CLOSE
+        if error.code in ("ice-failed", "media-timeout", "dtls-failed"):
+            reason = DisconnectReason.MEDIA_FAILURE
+        elif error.code == "signal-timeout":
+            reason = DisconnectReason.CONNECTION_TIMEOUT
+        self.disconnect_error = error
+        if not self._connecting:
+            asyncio.create_task(self._end(reason))
+
+    def _on_signal(self, name, message):
+        handler = _SIGNALS.get(name)
+        if handler is not None:
+            handler(self, message)
+        else:
+            log(INFO, "room", "ignored the signal", name)
+
+    def _on_join(self, join):
+        self._info = join.get("room", {})
+        server = join.get("server_info", {})
+        self.server_version = server.get("version", "") or join.get("server_version", "")
+        self.local_participant = LocalParticipant(join.get("participant", {}), self)
+        for info in join.get("other_participants", []):
+            roster.update_one(self, info)
+
+    def _on_update(self, update):
+        for info in update.get("participants", []):
+            roster.update_one(self, info)
+
+    def _on_leave(self, leave):
+        reason = leave.get("reason", 0)
+        self.disconnect_error = closed_by_server(reason)
+        if self._connecting:
+            self._engine._lost(self.disconnect_error)
+        else:
+            asyncio.create_task(self._end(reason))
+
+    def _on_track_published(self, message):
+        self._settle(message.get("cid", ""), message.get("track", {}))
+
+    def _on_track_unpublished(self, message):
+        log(INFO, "room", "the server confirmed the end of", message.get("track_sid", ""))
+
+    def _on_request_response(self, response):
+        reason = response.get("reason", 0)
+        text = response.get("message", "") or "the server gave reason %d" % reason
+        error = Refused("publish-refused" if "add_track" in response else "request-refused", text)
+        if "add_track" in response:
+            self._settle(response["add_track"].get("cid", ""), error)
+        else:
+            key = response.get("request_id", 0)
+            self._settle(key, response if reason == _OK else error)
+
+    def _on_mute(self, message):
+        """Somebody with admin rights muted us, or asks to be unmuted."""
+        publication = self.local_participant.track_publications.get(message.get("sid", ""))
+        if publication is not None and publication.track is not None:
+            publication.track._set_muted(message.get("muted", False))
+
+    def _on_room_update(self, update):
+        old, self._info = self._info, update.get("room", {})
+        if old.get("metadata", "") != self.metadata:
+            self.emit("room_metadata_changed", old.get("metadata", ""), self.metadata)
+        self.emit("room_updated")
+
+    def _on_refresh_token(self, _):
+        self.emit("token_refreshed")
+
+    def _on_own_subscribed(self, message):
+        publication = self.local_participant.track_publications.get(message.get("track_sid", ""))
+        if publication is not None:
+            self.emit("local_track_subscribed", publication.track)
+
+
+_SIGNALS = {
+    "join": Room._on_join,
+    "update": Room._on_update,
+    "leave": Room._on_leave,
+    "track_published": Room._on_track_published,
+    "track_unpublished": Room._on_track_unpublished,
+    "request_response": Room._on_request_response,
+    "mute": Room._on_mute,
+    "room_update": Room._on_room_update,
+    "refresh_token": Room._on_refresh_token,
+    "track_subscribed": Room._on_own_subscribed,
+    "speakers_changed": roster.speakers_changed,
+    "connection_quality": roster.quality_changed,
+    "subscription_response": roster.subscription_failed,
+    "subscription_permission_update": roster.permission_changed,
+}

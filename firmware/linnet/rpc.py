@@ -1,0 +1,228 @@
+# Remote method calls, version 1: request, ack and response as data packets
+# (protocol.md 5.1; docs.livekit.io "RPC").
+
+import asyncio
+
+from .compat import const, hexlify, iscoroutine, rand_bytes
+from .errors import LinnetError, RpcError
+from .log import INFO, log
+
+MAX_PAYLOAD = const(15360)  # bytes of UTF-8, each way
+MAX_MESSAGE = const(256)  # bytes of an error message
+VERSION = const(1)
+MAX_CALLS = const(256)  # under way at once, each way
+
+_ACK_TIMEOUT_MS = const(7000)
+_MINIMUM_SERVER = (1, 8, 0)
+
+Code = RpcError.ErrorCode
+
+
+class RpcInvocationData:
+    """What a method handler gets. `response_timeout` is in seconds."""
+
+    def __init__(self, request_id, caller_identity, payload, response_timeout):
+        self.request_id = request_id
+        self.caller_identity = caller_identity
+        self.payload = payload
+        self.response_timeout = response_timeout
+
+
+class _Call:
+    """One call of ours under way."""
+
+    def __init__(self, destination):
+        self.destination = destination
+        self.acked = asyncio.Event()
+        self.done = asyncio.Event()
+        self.payload = None
+        self.error = None
+
+    def finish(self, payload, error):
+        self.payload, self.error = payload, error
+        self.acked.set()
+        self.done.set()
+
+
+def cut_utf8(text, limit):
+    """`text` with at most `limit` bytes of UTF-8, cut between characters."""
+    data = text.encode()
+    if len(data) <= limit:
+        return text
+    while limit > 0 and data[limit] & 0xC0 == 0x80:
+        limit -= 1
+    return data[:limit].decode()
+
+
+def _version(text):
+    numbers = []
+    for part in text.split("-")[0].split(".")[:3]:
+        numbers.append(int(part) if part.isdigit() else 0)
+    return tuple(numbers)
+
+
+class Rpc:
+    """Calls of one Room, both ways."""
+
+    def __init__(self, room):
+        self._room = room
+        self._methods = {}
+        self._calls = {}
+        self._answering = 0
+
+    # --- calling ---
+
+    async def perform(self, destination, method, payload, response_timeout):
+        room = self._room
+        if len(payload.encode()) > MAX_PAYLOAD:
+            raise RpcError(Code.REQUEST_PAYLOAD_TOO_LARGE)
+        if room.server_version and _version(room.server_version) < _MINIMUM_SERVER:
+            raise RpcError(Code.UNSUPPORTED_SERVER)
+        if destination not in room.remote_participants:
+            raise RpcError(Code.RECIPIENT_NOT_FOUND)
+        if len(self._calls) >= MAX_CALLS:
+            raise RpcError(Code.SEND_FAILED, "more than %d calls under way" % MAX_CALLS)
+        request_id = _uuid()
+        call = self._calls[request_id] = _Call(destination)
+        timeout_ms = int(response_timeout * 1000)
+        try:
+            await self._send_request(request_id, destination, method, payload, timeout_ms)
+            await self._wait(call, timeout_ms)
+        finally:
+            del self._calls[request_id]
+        if call.error is not None:
+            raise call.error
+        return call.payload
+
+    async def _send_request(self, request_id, destination, method, payload, timeout_ms):
+        request = {
+            "id": request_id,
+            "method": method,
+            "payload": payload,
+            "response_timeout_ms": timeout_ms,
+            "version": VERSION,
+        }
+        try:
+            await self._room._data.send({"rpc_request": request}, True, (destination,))
+        except LinnetError as error:
+            raise RpcError(Code.SEND_FAILED, "Failed to send: " + error.cause)
+
+    async def _wait(self, call, timeout_ms):
+        clock = self._room.port.clock
+        ack_ms = min(_ACK_TIMEOUT_MS, timeout_ms)
+        try:
+            await clock.wait_for_ms(call.acked.wait(), ack_ms)
+        except asyncio.TimeoutError:
+            raise RpcError(Code.CONNECTION_TIMEOUT)
+        try:
+            await clock.wait_for_ms(call.done.wait(), timeout_ms)
+        except asyncio.TimeoutError:
+            raise RpcError(Code.RESPONSE_TIMEOUT)
+
+    def on_ack(self, ack):
+        call = self._calls.get(ack.get("request_id", ""))
+        if call is not None:
+            call.acked.set()
+
+    def on_response(self, response):
+        call = self._calls.get(response.get("request_id", ""))
+        if call is None:
+            log(INFO, "rpc", "an answer to no call of ours")
+            return
+        error = response.get("error")
+        if error is not None:
+            error = RpcError(error.get("code", 0), error.get("message", ""), error.get("data"))
+        call.finish(response.get("payload", ""), error)
+
+    def on_participant_gone(self, identity):
+        """Calls to somebody who has left fail at once."""
+        for call in list(self._calls.values()):
+            if call.destination == identity:
+                call.finish(None, RpcError(Code.RECIPIENT_DISCONNECTED))
+
+    def on_closed(self):
+        for call in list(self._calls.values()):
+            call.finish(None, RpcError(Code.RECIPIENT_DISCONNECTED, "The room was left"))
+
+    # --- answering ---
+
+    def register(self, method, handler):
+        if handler is None:
+
+            def decorator(function):
+                self._methods[method] = function
+                return function
+
+            return decorator
+        self._methods[method] = handler
+        return handler
+
+    def unregister(self, method):
+        self._methods.pop(method, None)
+
+    def on_request(self, caller, request):
+        asyncio.create_task(self._answer(caller, request))
+
+    async def _answer(self, caller, request):
+        request_id = request.get("id", "")
+        send = self._room._data.send
+        response = {"request_id": request_id}
+        self._answering += 1
+        try:
+            # The ack first: the caller gives up without it, however long the handler takes.
+            await send({"rpc_ack": {"request_id": request_id}}, True, (caller,))
+            try:
+                response["payload"] = await self._invoke(caller, request)
+            except RpcError as error:
+                response["error"] = _wire_error(error)
+            await send({"rpc_response": response}, True, (caller,))
+        except LinnetError as error:
+            log(INFO, "rpc", "an answer could not be sent:", error.code)
+        finally:
+            self._answering -= 1
+
+    async def _invoke(self, caller, request):
+        if request.get("version", 0) != VERSION:
+            raise RpcError(Code.UNSUPPORTED_VERSION)
+        handler = self._methods.get(request.get("method", ""))
+        if handler is None:
+            raise RpcError(Code.UNSUPPORTED_METHOD)
+        if self._answering > MAX_CALLS:
+            raise RpcError(Code.APPLICATION_ERROR, "too many calls at once")
+        timeout_ms = request.get("response_timeout_ms", 0) or 15000
+        data = RpcInvocationData(
+            request.get("id", ""), caller, request.get("payload", ""), timeout_ms / 1000
+        )
+        try:
+            result = handler(data)
+            if iscoroutine(result):
+                result = await self._room.port.clock.wait_for_ms(result, timeout_ms)
+        except RpcError:
+            raise
+        except asyncio.TimeoutError:
+            raise RpcError(Code.RESPONSE_TIMEOUT)
+        except Exception as error:
+            log(INFO, "rpc", "the handler of", request.get("method", ""), "failed:", repr(error))
+            raise RpcError(Code.APPLICATION_ERROR)
+        result = "" if result is None else result
+        if not isinstance(result, str):
+            raise RpcError(Code.APPLICATION_ERROR, "the handler did not answer with text")
+        if len(result.encode()) > MAX_PAYLOAD:
+            raise RpcError(Code.RESPONSE_PAYLOAD_TOO_LARGE)
+        return result
+
+
+def _wire_error(error):
+    wire = {"code": error.code, "message": cut_utf8(error.message, MAX_MESSAGE)}
+    if error.data:
+        wire["data"] = cut_utf8(error.data, MAX_PAYLOAD)
+    return wire
+
+
+def _uuid():
+    """A random UUID (RFC 9562 5.4) as text."""
+    raw = bytearray(rand_bytes(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = hexlify(raw)
+    return "-".join([text[0:8], text[8:12], text[12:16], text[16:20], text[20:]])

@@ -1,0 +1,132 @@
+# Tracks and their publications, with the names of livekit.rtc.
+#
+# A track is sound; a publication is what the room knows about it. A device has
+# one microphone, so one LocalAudioTrack can be published at a time.
+
+from .compat import const
+
+KIND_UNKNOWN = const(0)
+KIND_AUDIO = const(1)
+KIND_VIDEO = const(2)
+
+SOURCE_UNKNOWN = const(0)
+SOURCE_CAMERA = const(1)
+SOURCE_MICROPHONE = const(2)
+SOURCE_SCREENSHARE = const(3)
+SOURCE_SCREENSHARE_AUDIO = const(4)
+
+STATE_UNKNOWN = const(0)
+STATE_ACTIVE = const(1)
+STATE_PAUSED = const(2)
+
+
+class TrackKind:
+    KIND_UNKNOWN, KIND_AUDIO, KIND_VIDEO = KIND_UNKNOWN, KIND_AUDIO, KIND_VIDEO
+
+
+class TrackSource:
+    SOURCE_UNKNOWN = SOURCE_UNKNOWN
+    SOURCE_CAMERA = SOURCE_CAMERA
+    SOURCE_MICROPHONE = SOURCE_MICROPHONE
+    SOURCE_SCREENSHARE = SOURCE_SCREENSHARE
+    SOURCE_SCREENSHARE_AUDIO = SOURCE_SCREENSHARE_AUDIO
+
+
+def kind_of(info):
+    """livekit.rtc's TrackKind of a TrackInfo; the wire has audio 0, video 1, data 2."""
+    return {0: KIND_AUDIO, 1: KIND_VIDEO}.get(info.get("type", 0), KIND_UNKNOWN)
+
+
+class Track:
+    """Base of both directions."""
+
+    kind = KIND_AUDIO
+
+    def __init__(self, name, source):
+        self.sid = ""
+        self.name = name
+        self.source = source
+        self.muted = False
+        self.stream_state = STATE_ACTIVE
+
+
+class LocalAudioTrack(Track):
+    """Our own sound. Made here, published with LocalParticipant.publish_track() or with
+    RoomOptions(tracks=...), which costs no round trip of its own."""
+
+    def __init__(self, name, source=SOURCE_MICROPHONE):
+        super().__init__(name, source)
+        self.cid = ""
+        self._room = None
+
+    @staticmethod
+    def create_audio_track(name, source=SOURCE_MICROPHONE):
+        return LocalAudioTrack(name, source)
+
+    def mute(self):
+        """Stop sending at once; the room is told."""
+        self._set_muted(True)
+
+    def unmute(self):
+        self._set_muted(False)
+
+    def _set_muted(self, muted):
+        if self.muted != muted:
+            self.muted = muted
+            if self._room is not None:
+                self._room._local_mute(self, muted)
+
+
+class RemoteAudioTrack(Track):
+    """Sound of somebody else. `slot` is where the core plays it, None while it does not."""
+
+    def __init__(self, info, room):
+        super().__init__(info.get("name", ""), info.get("source", 0))
+        self.sid = info["sid"]
+        self.muted = info.get("muted", False)
+        self.slot = None
+        self._room = room
+
+    def set_volume(self, volume):
+        """Loudness of this track in the speaker mix: 0.0 is silence, 1.0 as it comes, at most 4.0."""
+        self._room._set_track_volume(self, volume)
+
+    def stats(self):
+        """Counters of the core for this track, or None while it does not play."""
+        return self._room._track_stats(self)
+
+
+class TrackPublication:
+    """What the room knows about a track."""
+
+    def __init__(self, info):
+        self.track = None
+        self.update(info)
+
+    def update(self, info):
+        self.info = info
+        self.sid = info.get("sid", "")
+        self.name = info.get("name", "")
+        self.kind = kind_of(info)
+        self.source = info.get("source", 0)
+        self.muted = info.get("muted", False)
+        self.mime_type = info.get("mime_type", "")
+        self.encryption_type = info.get("encryption", 0)
+
+
+class LocalTrackPublication(TrackPublication):
+    """A published track of ours."""
+
+
+class RemoteTrackPublication(TrackPublication):
+    """A track of somebody else, subscribed or not."""
+
+    def __init__(self, info, participant, room):
+        super().__init__(info)
+        self.subscribed = False
+        self.participant = participant
+        self._room = room
+
+    def set_subscribed(self, subscribed):
+        """Ask the server for this track, or to stop it."""
+        self._room._subscribe(self, subscribed)
