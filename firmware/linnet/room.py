@@ -60,6 +60,7 @@ class Room(EventEmitter):
     def __init__(self, port):
         super().__init__()
         self.port = port
+        self._volume = 1.0
         self._clear()
 
     def _clear(self):
@@ -114,6 +115,13 @@ class Room(EventEmitter):
         stats["offers_sent"] = self._engine.negotiation.offers_sent
         return stats
 
+    def set_volume(self, volume):
+        """Loudness of everything this device plays: 0.0 is silence, 1.0 as it comes, at most 4.0."""
+        self._volume = volume
+        if self._engine is not None:
+            gain = max(0, min(16384, int(volume * 4096)))
+            self._engine.session.set_volume(self._engine.driver.now(), gain)
+
     # --- coming and going ---
 
     async def connect(self, url, token, options=None):
@@ -138,6 +146,7 @@ class Room(EventEmitter):
         self._connecting = connecting
         self._started = self.port.clock.ticks_us()
         engine = self._engine = Engine(self.port, options, self._on_engine)
+        self.set_volume(self._volume)
         try:
             requests = [self._add_request(track) for track in options.tracks]
             await engine.connect(url, token.reveal(), requests)
@@ -348,7 +357,7 @@ class Room(EventEmitter):
         self.server_version = server.get("version", "") or join.get("server_version", "")
         self.local_participant = LocalParticipant(join.get("participant", {}), self)
         for info in join.get("other_participants", []):
-            roster.update_one(self, info)
+            roster.update_one(self, info, True)
 
     def _on_update(self, update):
         for info in update.get("participants", []):
