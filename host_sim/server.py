@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -75,6 +76,10 @@ class LiveKitServer:
         options.setdefault("api_key", self.api_key)
         options.setdefault("api_secret", self.api_secret)
         return make_token(identity, room, **options)
+
+    def make_agent_token(self, identity, room, **options):
+        """A token as agents have it: their kind, and the right to tell the room their state."""
+        return self.make_token(identity, room, kind="agent", can_update_own_metadata=True, **options)
 
     def config(self):
         """The hermetic configuration as a dictionary."""
@@ -179,11 +184,16 @@ class LiveKitServer:
         with open(self._log_path, "ab") as log:
             # Its own session: Ctrl-C in a terminal reaches our program first, which then stops the server.
             self._process = subprocess.Popen(
-                [binary, "--config-body", json.dumps(self.config())], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+                [binary], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                env=self._environment())
         self._watchdog = subprocess.Popen(
             ["/bin/sh", "-c", WATCHDOG, "linnet-watchdog", str(self._process.pid)], stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def _environment(self):
+        """The configuration travels in the environment: its secret on a command line is everybody's to read."""
+        own = {key: value for key, value in os.environ.items() if not key.startswith("LIVEKIT_")}
+        return dict(own, LIVEKIT_CONFIG=json.dumps(self.config()))
 
     def _await_answer(self):
         deadline = time.monotonic() + START_TIMEOUT_S

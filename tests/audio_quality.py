@@ -16,7 +16,7 @@ import numpy as np
 from pystoi import stoi as pystoi_stoi
 from scipy.signal import correlate, resample_poly
 
-SEGMENT_S = 1.0
+SEGMENT_S = 0.5
 MAX_WARP_S = 0.08           # how far one segment may slide against the whole: playout buffers stretch and shrink
 QUIET_DBFS = -50.0
 
@@ -112,7 +112,7 @@ def find_delay(reference, recording, rate, max_delay_s=None):
 
 
 def align(reference, recording, rate):
-    """(segments, aligned): each second of speech placed on its own, around the delay of the whole.
+    """(segments, aligned): each half second of speech placed on its own, around the delay of the whole.
 
     A playout buffer plays a little faster and slower as the network breathes: one delay for all would punish what
     nobody hears. A segment may move by MAX_WARP_S at most, so lost speech is never found somewhere else."""
