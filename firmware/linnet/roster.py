@@ -11,8 +11,9 @@ from .track import KIND_AUDIO, RemoteAudioTrack, RemoteTrackPublication
 _DISCONNECTED = 3
 
 
-def update_one(room, info):
-    """One ParticipantInfo: about us, or about somebody else."""
+def update_one(room, info, is_join=False):
+    """One ParticipantInfo: about us, or about somebody else. Who was there before us is not
+    announced by events (as in livekit.rtc): room.remote_participants has them."""
     identity = info.get("identity", "")
     me = room.local_participant
     if info.get("sid", "") == me.sid or identity == me.identity:
@@ -29,12 +30,13 @@ def update_one(room, info):
     if participant is None:
         participant = RemoteParticipant(info)
         room.remote_participants[identity] = participant
-        room.emit("participant_connected", participant)
+        if not is_join:
+            room.emit("participant_connected", participant)
     elif participant.is_newer(info):
         _update(room, participant, info)
     else:
         return
-    _update_tracks(room, participant, info.get("tracks", []))
+    _update_tracks(room, participant, info.get("tracks", []), is_join)
 
 
 def _update_own(room, me, info):
@@ -80,7 +82,7 @@ def _remove(room, participant, reason):
     room.emit("participant_disconnected", participant)
 
 
-def _update_tracks(room, participant, tracks):
+def _update_tracks(room, participant, tracks, is_join):
     seen = []
     for info in tracks:
         sid = info.get("sid", "")
@@ -89,7 +91,8 @@ def _update_tracks(room, participant, tracks):
         if publication is None:
             publication = RemoteTrackPublication(info, participant, room)
             participant.track_publications[sid] = publication
-            room.emit("track_published", publication, participant)
+            if not is_join:
+                room.emit("track_published", publication, participant)
             if sid in room._early_tracks:
                 track_playing(room, sid, room._early_tracks.pop(sid))
             continue
