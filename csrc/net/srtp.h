@@ -64,6 +64,7 @@ typedef struct {
     linnet_srtp_counts_t rtcp_counts;
 } linnet_srtp_t;
 
+/* [ffi-begin]  plain declarations only: no macro, inline, variadic, callback */
 /* key: 16 bytes; salt: 14 bytes with AES-CM, 12 with GCM. 0, LINNET_ERR_ARG or LINNET_ERR_CRYPTO.
  * The memory must not move afterwards. One linnet_srtp_t either protects or opens, never both. */
 int linnet_srtp_init(linnet_srtp_t *srtp, int profile, const uint8_t *key, const uint8_t *salt);
@@ -80,5 +81,6 @@ int linnet_srtp_open(linnet_srtp_t *srtp, uint8_t *packet, size_t len);
 int linnet_srtcp_open(linnet_srtp_t *srtp, uint8_t *packet, size_t len);
 
 void linnet_srtp_wipe(linnet_srtp_t *srtp);
+/* [ffi-end] */
 
 #endif
