@@ -6,7 +6,7 @@
     mod.ffi.new("linnet_stun_msg_t *")      # types
 
 load(name, sources, headers, extra_cdef="", extra_source="", libraries=(), include_dirs=(),
-     archives=(), defines=())
+     archives=(), defines=(), third_party=())
 
 name         a word for the module and its build folder
 sources      C files, relative to csrc/ (or absolute); those of csrc/ get the warnings of the house style as errors
@@ -18,6 +18,10 @@ headers      relative to csrc/, in the order in which they need each other. Pyth
 extra_cdef   declarations for cffi, before those of the headers
 extra_source C text after the includes: wrappers, or what the module under test needs from elsewhere
 libraries    names for -l;  include_dirs, archives: absolute paths;  defines: ["LINNET_ICE_PAIRS=4"]
+
+third_party  ["mbedtls", "opus", ...]: headers, macros and archive as csrc/bind/build_tools.py makes them
+
+A module that needs the crypto seam takes it whole: sources=[..., *CRYPTO], third_party=["mbedtls"].
 
 The result is kept in build/tests/ under a hash of everything that goes into it, so a second run costs nothing.
 
@@ -48,6 +52,9 @@ STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wvla", "-
 CC = os.environ.get("CC", "cc").split()
 
 
+CRYPTO = ["crypto_mbedtls.c", "crypto_arena.c"]
+
+
 def _sanitizers():
     value = os.environ.get("LINNET_SANITIZE", "")
     if value in ("", "0"):
@@ -72,6 +79,9 @@ def _require_sanitizer_runtime():
 
 def declarations(header_text):
     """The part of a header that cffi can read: what is marked, or else everything plain."""
+    if '#include "include/linnet.h"' in header_text:  # errors.h: the codes, not the session's functions
+        header_text += "".join(re.findall(r"(?m)^enum linnet_error \{.*?^\};", (
+            CSRC / "include" / "linnet.h").read_text(), re.S))
     marked = re.findall(r"/\* \[ffi-begin\].*?\*/(.*?)/\* \[ffi-end\] \*/", header_text, re.S)
     if marked:
         return "\n".join(marked)
@@ -104,6 +114,24 @@ def _run(command, what):
         raise RuntimeError("%s does not build:\n%s\n%s" % (what, " ".join(map(str, command)), done.stderr))
 
 
+def _third_party(names):
+    """Flags and archives of what is named, as the build of the extension itself uses them."""
+    if not names:
+        return [], []
+    sys.path.insert(0, str(CSRC / "bind"))
+    try:
+        from build_tools import Toolchain
+    finally:
+        sys.path.pop(0)
+    tools = Toolchain()
+    flags = []
+    for name in names:
+        recipe = tools.recipe(name)
+        flags += [part for folder in recipe.use_includes for part in ("-isystem", str(folder))]
+        flags += ["-D" + define for define in recipe.use_defines]
+    return flags, [str(tools.third_party_archive(name)) for name in names]
+
+
 def _content_hash(parts, files):
     digest = hashlib.sha256()
     for part in parts:
@@ -132,12 +160,13 @@ def _import(module_name, path):
 
 
 def load(name, sources, headers, extra_cdef="", extra_source="", libraries=(), include_dirs=(),
-         archives=(), defines=()):
+         archives=(), defines=(), third_party=()):
     _require_sanitizer_runtime()
     sources = [CSRC / s for s in sources]  # an absolute path stays as it is
-    archives = [str(a) for a in archives]
+    third_party_flags, third_party_archives = _third_party(third_party)
+    archives = [str(a) for a in archives] + third_party_archives
     dirs = [CSRC, CSRC / "include", CSRC / "net", CSRC / "media", *include_dirs]
-    include_flags = ["-I%s" % d for d in dirs]
+    include_flags = ["-I%s" % d for d in dirs] + third_party_flags
 
     settings = [name, headers, extra_cdef, extra_source, list(libraries), include_flags, archives,
                 list(defines), _compile_flags(), CC, sys.version, cffi.__version__,
