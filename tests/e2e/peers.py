@@ -87,14 +87,14 @@ class Recording:
 
     def first_sound_at(self, above_dbfs=-45.0):
         """time.monotonic() of the first frame that is no silence, or None."""
-        for frame, at in zip(self.frames, self.arrivals):
+        for frame, at in zip(self.frames, self.arrivals, strict=True):
             if level_dbfs(frame) > above_dbfs:
                 return at
         return None
 
     def since(self, at):
         """The samples that arrived after the moment `at`."""
-        frames = [frame for frame, arrival in zip(self.frames, self.arrivals) if arrival >= at]
+        frames = [frame for frame, arrival in zip(self.frames, self.arrivals, strict=True) if arrival >= at]
         return to_float(np.concatenate(frames)) if frames else np.zeros(0)
 
     def longest_wait(self):

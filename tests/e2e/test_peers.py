@@ -28,7 +28,7 @@ async def talk(speaker, listener, path):
 async def test_two_peers_hear_each_other_as_well_as_the_codec_allows(join):
     ann, bob = await join("ann"), await join("bob")
     results = await asyncio.gather(talk(ann, bob, BADGE), talk(bob, ann, ANSWER))
-    for (heard, ceiling), path in zip(results, (BADGE, ANSWER)):
+    for (heard, ceiling), path in zip(results, (BADGE, ANSWER), strict=True):
         print(f"{path.name}: {heard}; codec alone {ceiling}")
         assert heard.stoi >= SHARE_OF_CEILING * ceiling.stoi
         assert heard.delay_s < 0.9          # of which 0.5 s are lead-in
