@@ -66,11 +66,11 @@ class LocalParticipant(Participant):
         """Publish a LocalAudioTrack and give its LocalTrackPublication.
 
         Raises Refused("publish-refused") with the missing grant, Timeout("request-timeout")."""
-        return await self._room._publish(track)
+        return await self._room._own.publish(track)
 
     async def unpublish_track(self, track_sid):
         """Take the track back. Refused("not-published") if there is none of that sid."""
-        await self._room._unpublish(track_sid)
+        await self._room._own.unpublish(track_sid)
 
     def _published(self, track, info):
         publication = LocalTrackPublication(info)
@@ -117,18 +117,18 @@ class LocalParticipant(Participant):
         """Needs the grant canUpdateOwnMetadata. Raises Refused("missing-grant")."""
         if len(metadata.encode()) > MAX_METADATA:
             raise Refused("payload-too-large", "metadata over %d bytes" % MAX_METADATA)
-        await self._room._update_own({"metadata": metadata, "name": self.name})
+        await self._room._own.update({"metadata": metadata, "name": self.name})
 
     async def set_name(self, name):
         if len(name.encode()) > MAX_NAME:
             raise Refused("payload-too-large", "a name over %d bytes" % MAX_NAME)
-        await self._room._update_own({"name": name, "metadata": self.metadata})
+        await self._room._own.update({"name": name, "metadata": self.metadata})
 
     async def set_attributes(self, attributes):
         """Set these keys; an empty value deletes its key, other keys stay."""
         size = sum([len(k.encode()) + len(v.encode()) for k, v in attributes.items()])
         if size > MAX_ATTRIBUTES:
             raise Refused("payload-too-large", "attributes over %d bytes" % MAX_ATTRIBUTES)
-        await self._room._update_own(
+        await self._room._own.update(
             {"attributes": dict(attributes), "name": self.name, "metadata": self.metadata}
         )

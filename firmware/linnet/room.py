@@ -31,19 +31,16 @@
 import asyncio
 
 from . import roster, token as tokens
-from .compat import const, hexlify, rand_bytes, ticks_diff
+from .compat import ticks_diff
 from .data import Data
 from .engine import Engine
-from .errors import DisconnectReason, LinnetError, Refused, Timeout, closed_by_server
+from .errors import DisconnectReason, Refused, closed_by_server
 from .events import EventEmitter
 from .log import INFO, Secret, log
 from .options import RoomOptions
+from .own import Own
 from .participant import LocalParticipant
 from .rpc import Rpc
-from .track import SOURCE_MICROPHONE
-
-_REQUEST_TIMEOUT_MS = const(10000)
-_OK, _NOT_ALLOWED = const(0), const(2)
 
 
 class ConnectionState:
@@ -67,13 +64,12 @@ class Room(EventEmitter):
         self._engine = None
         self._data = Data(self)
         self._rpc = Rpc(self)
+        self._own = Own(self)
         self._info = {}
-        self._waiting = {}  # cid or request id -> [Event, result]
         self._early_tracks = {}  # sid -> slot of sound that came before its participant
         self._steps = []
         self.disconnect_error = None
         self._started = 0
-        self._request_id = 0
         self._connecting = False
         self.local_participant = None
         self.remote_participants = {}
@@ -148,10 +144,10 @@ class Room(EventEmitter):
         engine = self._engine = Engine(self.port, options, self._on_engine)
         self.set_volume(self._volume)
         try:
-            requests = [self._add_request(track) for track in options.tracks]
+            requests = [self._own.add_request(track) for track in options.tracks]
             await engine.connect(url, token.reveal(), requests)
             for track in options.tracks:
-                await self._wait_published(track)
+                await self._own.wait_published(track)
         except BaseException:
             # Cancelled, refused or broken: nothing may stay open behind our back.
             await engine.close()
@@ -172,8 +168,7 @@ class Room(EventEmitter):
         if engine is None:
             return
         self._rpc.on_closed()
-        for waiting in list(self._waiting.values()):
-            waiting[0].set()
+        self._own.on_closed()
         await engine.close(tell_server)
         self._set_state(ConnectionState.CONN_DISCONNECTED)
         self.emit("disconnected", reason)
@@ -182,85 +177,6 @@ class Room(EventEmitter):
         if state != self.connection_state:
             self.connection_state = state
             self.emit("connection_state_changed", state)
-
-    # --- our track ---
-
-    def _add_request(self, track):
-        track.cid = "TR" + hexlify(rand_bytes(8))
-        track._room = self
-        if track.source != SOURCE_MICROPHONE:
-            log(INFO, "room", "agents listen to a track only if its source is the microphone")
-        self._waiting[track.cid] = [asyncio.Event(), None]
-        return {
-            "cid": track.cid,
-            "name": track.name,
-            "type": 0,
-            "source": track.source,
-            "muted": track.muted,
-            "disable_red": True,
-        }
-
-    async def _wait_for(self, key, what):
-        """The result that _settle() gives for `key`."""
-        waiting = self._waiting[key]
-        try:
-            await self.port.clock.wait_for_ms(waiting[0].wait(), _REQUEST_TIMEOUT_MS)
-        except asyncio.TimeoutError:
-            raise Timeout("request-timeout", "the server did not answer: " + what)
-        finally:
-            self._waiting.pop(key, None)
-        if isinstance(waiting[1], LinnetError):
-            raise waiting[1]
-        if waiting[1] is None:
-            raise Refused("not-connected", "the room was left meanwhile: " + what)
-        return waiting[1]
-
-    def _settle(self, key, result):
-        if key in self._waiting:
-            self._waiting[key][1] = result
-            self._waiting[key][0].set()
-
-    async def _wait_published(self, track):
-        info = await self._wait_for(track.cid, "publish " + track.name)
-        publication = self.local_participant._published(track, info)
-        self._engine.set_muted(track.muted)
-        self.emit("local_track_published", publication, track)
-        return publication
-
-    async def _publish(self, track):
-        engine = self._must_be_connected()
-        if not self.local_participant.permissions.get("can_publish", True):
-            raise Refused("publish-refused", "the token does not grant canPublish")
-        if self.local_participant.track_publications:
-            raise Refused("publish-refused", "a device publishes one microphone track at a time")
-        request = self._add_request(track)
-        await engine.request("add_track", request)
-        publication = await self._wait_published(track)
-        engine.negotiation.add_microphone(track.cid)
-        engine.negotiation.renegotiate()
-        return publication
-
-    async def _unpublish(self, sid):
-        engine = self._must_be_connected()
-        publication = self.local_participant.track_publications.pop(sid, None)
-        if publication is None:
-            raise Refused("not-published", "no track of ours has the sid " + sid)
-        engine.session.unpublish(engine.driver.now())
-        engine.negotiation.remove_microphone(publication.track.cid)
-        engine.negotiation.renegotiate()
-        publication.track._room = None
-        self.emit("local_track_unpublished", publication)
-
-    def _local_mute(self, track, muted):
-        engine = self._engine
-        publication = self.local_participant.track_publications.get(track.sid)
-        if engine is None or publication is None:
-            return
-        engine.set_muted(muted)
-        engine.signal.send_soon("mute", {"sid": track.sid, "muted": muted})
-        publication.muted = muted
-        event = "track_muted" if muted else "track_unmuted"
-        self.emit(event, self.local_participant, publication)
 
     def _must_be_connected(self):
         if self._engine is None:
@@ -294,19 +210,6 @@ class Room(EventEmitter):
         if self._engine is None or track.slot is None:
             return None
         return self._engine.session.track_stats(track.slot)
-
-    # --- requests about ourselves ---
-
-    async def _update_own(self, fields):
-        engine = self._must_be_connected()
-        if not self.local_participant.permissions.get("can_update_metadata", False):
-            raise Refused("missing-grant", "the token does not grant canUpdateOwnMetadata")
-        self._request_id += 1
-        key = self._request_id
-        fields["request_id"] = key
-        self._waiting[key] = [asyncio.Event(), None]
-        await engine.request("update_metadata", fields)
-        await self._wait_for(key, "update_metadata")
 
     # --- what the engine says ---
 
@@ -371,27 +274,8 @@ class Room(EventEmitter):
         else:
             asyncio.create_task(self._end(reason))
 
-    def _on_track_published(self, message):
-        self._settle(message.get("cid", ""), message.get("track", {}))
-
     def _on_track_unpublished(self, message):
         log(INFO, "room", "the server confirmed the end of", message.get("track_sid", ""))
-
-    def _on_request_response(self, response):
-        reason = response.get("reason", 0)
-        text = response.get("message", "") or "the server gave reason %d" % reason
-        error = Refused("publish-refused" if "add_track" in response else "request-refused", text)
-        if "add_track" in response:
-            self._settle(response["add_track"].get("cid", ""), error)
-        else:
-            key = response.get("request_id", 0)
-            self._settle(key, response if reason == _OK else error)
-
-    def _on_mute(self, message):
-        """Somebody with admin rights muted us, or asks to be unmuted."""
-        publication = self.local_participant.track_publications.get(message.get("sid", ""))
-        if publication is not None and publication.track is not None:
-            publication.track._set_muted(message.get("muted", False))
 
     def _on_room_update(self, update):
         old, self._info = self._info, update.get("room", {})
@@ -412,10 +296,10 @@ _SIGNALS = {
     "join": Room._on_join,
     "update": Room._on_update,
     "leave": Room._on_leave,
-    "track_published": Room._on_track_published,
+    "track_published": lambda room, message: room._own.on_track_published(message),
     "track_unpublished": Room._on_track_unpublished,
-    "request_response": Room._on_request_response,
-    "mute": Room._on_mute,
+    "request_response": lambda room, message: room._own.on_request_response(message),
+    "mute": lambda room, message: room._own.on_mute(message),
     "room_update": Room._on_room_update,
     "refresh_token": Room._on_refresh_token,
     "track_subscribed": Room._on_own_subscribed,

@@ -74,7 +74,7 @@ class LocalAudioTrack(Track):
         if self.muted != muted:
             self.muted = muted
             if self._room is not None:
-                self._room._local_mute(self, muted)
+                self._room._own.mute(self, muted)
 
 
 class RemoteAudioTrack(Track):
