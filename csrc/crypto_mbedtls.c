@@ -48,7 +48,7 @@ static int instantiate(rng_t *rng, const uint8_t digest[LINNET_SHA256_LEN]) {
     mbedtls_ctr_drbg_set_entropy_len(&rng->drbg, LINNET_SHA256_LEN);
     if (mbedtls_ctr_drbg_set_nonce_len(&rng->drbg, 0) != 0) return LINNET_ERR_CRYPTO;
     if (mbedtls_ctr_drbg_seed(&rng->drbg, give_seed, &seed, NULL, 0) != 0) return LINNET_ERR_CRYPTO;
-    mbedtls_ctr_drbg_set_reseed_interval(&rng->drbg, RESEED_AFTER * 2);
+    mbedtls_ctr_drbg_set_reseed_interval(&rng->drbg, RESEED_AFTER + 1); /* renew draws once more */
     rng->drbg.MBEDTLS_PRIVATE(p_entropy) = NULL;
     return 0;
 }
