@@ -14,6 +14,7 @@ reads from the environment is listed in build_tools.py.
 
 import contextlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -72,8 +73,20 @@ def link(tools, target, inputs):
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise BuildError(f"_linnet does not link:\n{done.stderr}")
+    try_import(tools, part)
     part.replace(target)
     tools.say(f"_linnet: linked {target} in {time.monotonic() - began:.1f} s")
+
+
+def try_import(tools, path):
+    """A shared object links with names missing; only loading it, with every name bound at once, tells."""
+    code = ("import importlib.machinery as m, importlib.util as u, sys\n"
+            "loader = m.ExtensionFileLoader('_linnet', sys.argv[1])\n"
+            "u.module_from_spec(u.spec_from_loader('_linnet', loader)).lib.linnet_session_size\n")
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True,
+                          env={**os.environ, **tools.sanitizer_env()})
+    if done.returncode:
+        raise BuildError(f"_linnet does not load: {(done.stderr.strip() or 'no text').splitlines()[-1]}")
 
 
 def build_core_objects(tools):
