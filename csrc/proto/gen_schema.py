@@ -165,6 +165,8 @@ def label_of(field, message_name, messages, package, groups):
         for i, (owner, _, members) in enumerate(groups):
             if owner == message_name and field.name in members:
                 return f"ONEOF + {i}"
+    if messages[message_name].options.map_entry:
+        return "OPTIONAL"  # key and value are always written, as Google's serializers do
     return "OPTIONAL" if field.proto3_optional or field.type == Field.TYPE_MESSAGE else "PLAIN"
 
 

@@ -287,8 +287,8 @@ MESSAGES = (
     ),
     (  # 6
         "JoinRequest.ParticipantAttributesEntry",
-        ("key", STRING, -1, PLAIN),
-        ("value", STRING, -1, PLAIN),
+        ("key", STRING, -1, OPTIONAL),
+        ("value", STRING, -1, OPTIONAL),
     ),
     (  # 7
         "ConnectionSettings",
@@ -444,8 +444,8 @@ MESSAGES = (
     ),
     (  # 26
         "SessionDescription.MidToTrackIdEntry",
-        ("key", STRING, -1, PLAIN),
-        ("value", STRING, -1, PLAIN),
+        ("key", STRING, -1, OPTIONAL),
+        ("value", STRING, -1, OPTIONAL),
     ),
     (  # 27
         "TrickleRequest",
@@ -518,8 +518,8 @@ MESSAGES = (
     ),
     (  # 34
         "ParticipantInfo.AttributesEntry",
-        ("key", STRING, -1, PLAIN),
-        ("value", STRING, -1, PLAIN),
+        ("key", STRING, -1, OPTIONAL),
+        ("value", STRING, -1, OPTIONAL),
     ),
     (  # 35
         "ParticipantPermission",
@@ -550,8 +550,8 @@ MESSAGES = (
     ),
     (  # 38
         "UpdateParticipantMetadata.AttributesEntry",
-        ("key", STRING, -1, PLAIN),
-        ("value", STRING, -1, PLAIN),
+        ("key", STRING, -1, OPTIONAL),
+        ("value", STRING, -1, OPTIONAL),
     ),
     (  # 39
         "SpeakersChanged",
@@ -773,7 +773,7 @@ MESSAGES = (
     ),
     (  # 72
         "DataTrackSubscriberHandles.SubHandlesEntry",
-        ("key", U32, -1, PLAIN),
+        ("key", U32, -1, OPTIONAL),
         ("value", MSG, 71, OPTIONAL),
     ),
     (  # 73
@@ -898,8 +898,8 @@ MESSAGES = (
     ),
     (  # 89
         "DataStream.Header.AttributesEntry",
-        ("key", STRING, -1, PLAIN),
-        ("value", STRING, -1, PLAIN),
+        ("key", STRING, -1, OPTIONAL),
+        ("value", STRING, -1, OPTIONAL),
     ),
     (  # 90
         "DataStream.Chunk",
@@ -916,7 +916,7 @@ MESSAGES = (
     ),
     (  # 92
         "DataStream.Trailer.AttributesEntry",
-        ("key", STRING, -1, PLAIN),
-        ("value", STRING, -1, PLAIN),
+        ("key", STRING, -1, OPTIONAL),
+        ("value", STRING, -1, OPTIONAL),
     ),
 )
