@@ -287,7 +287,7 @@ def main(argv=None):
     parser.add_argument("--token", default=os.environ.get("LIVEKIT_TOKEN"),
                         help="token of kind agent (default: LIVEKIT_TOKEN from the environment)")
     parser.add_argument("--wav", default=str(ANSWER), help="16-bit WAV of the answer")
-    parser.add_argument("--led-payload", default='{"color": "green", "on": true}', help="what set_led is called with")
+    parser.add_argument("--led-payload", default='{"on": true}', help="what set_led is called with")
     parser.add_argument("--turns", type=int, default=0, help="leave after this many answers (default: with the device)")
     parser.add_argument("--seconds", type=float, default=300.0, help="leave after this time at the latest")
     parser.add_argument("--tied", action="store_true", help="leave when standard input is closed")
