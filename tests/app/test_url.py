@@ -75,12 +75,19 @@ class TestParse(TestCase):
             "ws://u:hunter2@h",
             "ws://h/?access_token=eyJhbGciOi#",
             "hunter2 ws://h",
+            "hunter2://h",
+            "hunterhunter://h",
         ):
             with self.assertRaises(Refused) as raised:
                 url.parse(text)
             said = str(raised.exception) + repr(raised.exception)
-            self.assertNotIn("hunter2", said)
+            self.assertNotIn("hunter", said)
             self.assertNotIn("eyJ", said)
+
+    def test_a_user_name_is_named_as_the_trouble(self):
+        with self.assertRaises(Refused) as raised:
+            url.parse("ws://user:pass@host")
+        self.assertIn("user name", str(raised.exception))
 
     def test_an_unknown_scheme_is_named(self):
         with self.assertRaises(Refused) as raised:

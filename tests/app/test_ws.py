@@ -63,14 +63,15 @@ class TestUpgrade(TestCase):
         self.assertNotIn("abc", str(raised.exception))
 
     def test_answer_may_come_byte_by_byte_and_with_the_first_frame(self):
-        client = client_for()
-        stream = answer_101(request_key(client.take())) + frame(BINARY, b"first")
-        events = []
-        for i in range(len(stream)):
-            client.feed(stream[i : i + 1])
-            drain(client, events)
-        self.assertEqual(events[0][0], ws.OPEN)
-        self.assertEqual(events[1:], [(ws.BINARY, b"first")])
+        for step in (1, 50, 1000):
+            client = client_for()
+            stream = answer_101(request_key(client.take())) + frame(BINARY, b"first")
+            events = []
+            for at in range(0, len(stream), step):
+                client.feed(stream[at : at + step])
+                drain(client, events)
+            self.assertEqual(events[0][0], ws.OPEN)
+            self.assertEqual(events[1:], [(ws.BINARY, b"first")])
 
     def test_header_names_and_tokens_are_read_whatever_their_case(self):
         client = client_for()
