@@ -63,8 +63,9 @@ typedef struct {
 } linnet_sctp_counters_t;
 
 typedef struct linnet_sctp {
-    uint8_t state, is_over, flags, events;
+    uint8_t state, is_over, events;
     uint16_t port, mtu;
+    uint32_t flags; /* what the next packet must carry, see sctp_internal.h */
     uint32_t max_message, peer_max_message, max_retrans, rto_max_us;
     uint64_t prng; /* heartbeat nonces and jitter: no secret */
     uint8_t secret[32];
@@ -75,6 +76,7 @@ typedef struct linnet_sctp {
     uint16_t peer_streams;
     uint8_t peer_has_forward, peer_has_reconfig;
     uint16_t cookie_len, reply_len;
+    uint8_t is_reply_alone; /* the waiting reply must not be bundled */
     uint8_t cookie[LINNET_SCTP_COOKIE_MAX];
     uint8_t reply[LINNET_SCTP_REPLY_MAX];
     uint8_t unknown[128]; /* ERROR chunk about the INIT ACK, sent with the COOKIE ECHO */
@@ -82,11 +84,11 @@ typedef struct linnet_sctp {
     uint16_t abort_cause;
 
     /* --- timers: absolute, UINT64_MAX = off --- */
-    uint64_t t1, t2, t2_guard, t3, t_sack, t_heartbeat, t_reconfig;
+    uint64_t t1, t2, t3, t_sack, t_heartbeat, t_reconfig;
     uint32_t rto_us, srtt_us, rttvar_us, t1_us, t2_us, t3_us, reconfig_us;
     uint32_t errors; /* unanswered transmissions in a row (RFC 9260 8.1) */
-    uint64_t rtt_sent_us;
     uint32_t rtt_tsn;
+    uint64_t rtt_sent_us; /* of the one chunk being timed; UINT64_MAX = none */
     uint64_t heartbeat_nonce, heartbeat_sent_us;
 
     /* --- sending: a ring of fragments in send_mem --- */
@@ -95,7 +97,7 @@ typedef struct linnet_sctp {
     uint32_t n_sent, n_unsent, n_retransmit;    /* records before `unsent`, from it on, marked to be sent again */
     uint32_t next_tsn, peer_cum, advanced;      /* advanced: Advanced.Peer.Ack.Point (RFC 3758 3.5) */
     uint32_t cwnd, ssthresh, partial_acked, flight, buffered, message, recovery_tsn;
-    uint64_t idle_since;
+    uint64_t last_data_us;
     uint8_t burst, in_recovery, fast_credit, is_probing;
     linnet_sctp_stream_t out[LINNET_SCTP_STREAM_SLOTS];
 
@@ -115,11 +117,12 @@ typedef struct linnet_sctp {
 
     /* --- re-configuration (RFC 6525) --- */
     uint32_t my_request, peer_request;          /* sequence numbers: our next, the peer's next */
-    uint32_t answer_seq, answer_result;
+    uint32_t answer_seq, answer_result;         /* the response that is due */
+    uint32_t last_result;                       /* of request peer_request - 1 */
     uint32_t deferred_tsn;                      /* the peer's request waits until cum reaches this */
     uint16_t deferred[LINNET_SCTP_STREAM_SLOTS];
     uint16_t n_deferred;
-    uint8_t is_deferred, is_deferred_all;
+    uint8_t is_deferred;
 
     linnet_sctp_counters_t counters;
 } linnet_sctp_t;
@@ -142,7 +145,7 @@ enum {
     LINNET_SCTP_EVENT_NONE,
     LINNET_SCTP_EVENT_UP,          /* established */
     LINNET_SCTP_EVENT_RESTARTED,   /* the peer began anew: all queued data and every stream is gone */
-    LINNET_SCTP_EVENT_PEER_RESET,  /* the peer reset its outgoing `stream`; in order with the messages */
+    LINNET_SCTP_EVENT_PEER_RESET,  /* the peer reset its outgoing `stream` (65535: all); in order with the messages */
     LINNET_SCTP_EVENT_RESET_DONE,  /* the peer confirmed our reset of `stream`, which may be used anew */
     LINNET_SCTP_EVENT_CLOSED,      /* shut down by either side, all data delivered */
     LINNET_SCTP_EVENT_ABORTED,     /* by the peer, or because of what it sent */
@@ -189,7 +192,8 @@ int linnet_sctp_send(linnet_sctp_t *s, uint64_t now_us, const linnet_sctp_send_t
 int linnet_sctp_recv(linnet_sctp_t *s, uint16_t *stream, uint32_t *ppid, uint8_t *buf, size_t cap);
 /* Length of the message that linnet_sctp_recv would give now, 0 when none. */
 size_t linnet_sctp_readable(const linnet_sctp_t *s);
-/* One LINNET_SCTP_EVENT_*; `stream` is set for the two resets. */
+/* One LINNET_SCTP_EVENT_*; `stream` is set for the two resets. Order: linnet_sctp_recv until 0, then one event, until
+ * both have nothing: so a message never comes after the end of its stream. */
 int linnet_sctp_event(linnet_sctp_t *s, uint16_t *stream);
 size_t linnet_sctp_buffered(const linnet_sctp_t *s); /* payload bytes queued or not yet acknowledged */
 /* Once everything queued on the stream has left, its next message will be number 0 again (RFC 6525 5.1.2). */
