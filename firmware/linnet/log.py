@@ -64,16 +64,35 @@ def _is_token_char(c):
     return "a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in "-_."
 
 
-def redact(text):
-    """`text` with everything that looks like a token (a JWT starts with eyJ) as ***.
+# How base64 of a JSON object starts: {" and, with white space or nothing inside, the others.
+_MARKS = ("eyJ", "eyA", "ewo", "ew0", "ewk", "e30.")
 
-    The second line of defence, for words that come from outside: a proxy's
-    error page may repeat the request."""
-    at = text.find("eyJ")
-    while at >= 0:
+
+def _token_start(run):
+    """Where in a run of token characters a token starts; its length if there is none."""
+    first = len(run)
+    for mark in _MARKS:
+        at = run.find(mark)
+        # eyJ is no part of a word; the others may be, so look for length and a second part.
+        if at >= 0 and (mark == "eyJ" or (len(run) - at >= 20 and "." in run[at:])):
+            first = min(first, at)
+    return first
+
+
+def redact(text):
+    """`text` with everything that looks like a token as ***.
+
+    The second line of defence, for words that come from outside: livekit-server
+    itself repeats a token that it refuses, and so may a proxy's error page."""
+    if not [m for m in _MARKS if m in text]:
+        return text
+    out = []
+    at = 0
+    while at < len(text):
         end = at
         while end < len(text) and _is_token_char(text[end]):
             end += 1
-        text = text[:at] + "***" + text[end:]
-        at = text.find("eyJ", at + 3)
-    return text
+        start = at + _token_start(text[at:end])
+        out.append(text[at:start] + ("***" if start < end else "") + text[end : end + 1])
+        at = end + 1
+    return "".join(out)

@@ -205,6 +205,12 @@ class TestResponse(TestCase):
         self.assertEqual(text[:22], "bad token [31m *** yyy")
         self.assertEqual(len(text), 60)
 
+    def test_a_token_that_the_server_repeats_is_hidden(self):
+        # What livekit-server 1.13.5 says to a token with a wrong signature.
+        body = b"invalid token: eyJhbGciOiJIUzI1NiJ9.eyJ9.AAAA, error: signature is invalid"
+        response = read(b"HTTP/1.1 401 Unauthorized\r\n\r\n" + body)
+        self.assertEqual(response.text(), "invalid token: ***, error: signature is invalid")
+
     def test_flipped_bits_and_cuts_raise_only_the_documented_errors(self):
         for _, stream, _, _, _ in GOOD:
             for bit in range(8 * len(stream)):

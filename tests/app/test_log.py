@@ -53,8 +53,10 @@ class TestLog(TestCase):
         self.assertEqual(self.lines[0][2], "*** Bearer ***, ***")
 
     def test_redact_leaves_other_text_alone(self):
-        for text in ("", "key eJ", "the room is closed", "ey J"):
+        for text in ("", "key eJ", "the room is closed", "ey J", "viewok.", "keyAlias.of.x"):
             self.assertEqual(log.redact(text), text)
+        for start in ("eyA", "ewo", "ew0", "ewk", "e30."):
+            self.assertEqual(log.redact("x " + start + TOKEN[3:] + " y"), "x *** y")
         self.assertEqual(log.redact("a=" + TOKEN + "&b=" + TOKEN), "a=***&b=***")
 
 
