@@ -37,7 +37,7 @@ def accept_key(key):
 def mask_into(out, at, data, mask):
     """Write `data` XORed with the 4 bytes of `mask` to out[at:]. Whole numbers do the work,
     so that no interpreter has to loop over bytes."""
-    pattern = mask * (MASK_PIECE // 4)
+    pattern = mask * ((min(len(data), MASK_PIECE) + 3) // 4)
     for start in range(0, len(data), MASK_PIECE):
         piece = data[start : start + MASK_PIECE]
         n = len(piece)
