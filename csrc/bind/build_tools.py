@@ -17,7 +17,6 @@ user cache under a hash of sources, compiler and flags, so a second clone or var
 
 import hashlib
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -76,7 +75,8 @@ class Toolchain:
         self.sanitize = sanitizers(env)
         self.variant = env.get("LINNET_VARIANT") or default_variant(self.cc, self.opus, self.sanitize)
         self.folder = BUILD / self.variant
-        self.machine = platform.machine()
+        # The compiler's word, not the kernel's: a Raspberry Pi may run 32-bit programs on a 64-bit kernel.
+        self.machine = self._ask("-dumpmachine").split("-")[0]
         self.fetcher = fetch.Fetcher(env=env, say=say)
         self._recipes = {}
         self._identity = None
