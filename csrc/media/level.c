@@ -74,14 +74,17 @@ int linnet_meter_read(linnet_meter_t *m) {
 int linnet_meter_voice(linnet_meter_t *m, uint32_t ms) {
     uint32_t level_q8 = (uint32_t)m->level << 8;
     uint32_t rise = FLOOR_RISE_Q8_PER_S * ms / 1000;
-    if (level_q8 + (VOICE_ABOVE_DB << 8) <= m->floor_q8 && m->level <= VOICE_QUIETEST) {
-        m->hang_ms = HANG_MS + ms;
-    }
+    int is_loud = level_q8 + (VOICE_ABOVE_DB << 8) <= m->floor_q8 && m->level <= VOICE_QUIETEST;
     if (level_q8 >= m->floor_q8) {
         m->floor_q8 = level_q8;
     } else {
         m->floor_q8 -= rise < m->floor_q8 - level_q8 ? rise : m->floor_q8 - level_q8;
     }
-    m->hang_ms -= ms < m->hang_ms ? ms : m->hang_ms;
-    return m->hang_ms > 0;
+    if (is_loud) {
+        m->hang_ms = HANG_MS;
+        return 1;
+    }
+    if (m->hang_ms < ms) return 0;
+    m->hang_ms -= ms;
+    return 1;
 }

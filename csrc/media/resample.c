@@ -11,7 +11,7 @@
 enum {
     UNIT_LOG2 = 20, /* one sample of the lower rate */
     FRACTION_LOG2 = UNIT_LOG2 - RESAMPLE_STEPS_LOG2,
-    TERM_MAX = 640, /* 11025 to 48000 Hz is 147 : 640; keeps phase x step below 2^30 */
+    TERM_MAX = 1280, /* 11025 to 32000 Hz is 441 : 1280; keeps phase x step below 2^31 */
     SUM_LOG2 = 15 + FRACTION_LOG2
 };
 static const uint32_t middle = (uint32_t)LINNET_RESAMPLE_HALF << UNIT_LOG2;

@@ -27,7 +27,7 @@ typedef struct {
     int16_t history[2 * LINNET_RESAMPLE_TAPS_MAX]; /* written twice, so that a window is contiguous: 776 B */
 } linnet_resampler_t;
 
-/* 0, or LINNET_ERR_ARG: any two rates of 8000..48000 whose reduced ratio has no term over 640. */
+/* 0, or LINNET_ERR_ARG: any two rates of 8000..48000 whose reduced ratio has no term over 1280. */
 int linnet_resampler_init(linnet_resampler_t *r, uint32_t in_hz, uint32_t out_hz);
 /* Consumes up to n_in and writes up to n_out, whichever ends first. *taken = inputs consumed; returns outputs made. */
 size_t linnet_resample(linnet_resampler_t *r, const int16_t *in, size_t n_in, size_t *taken, int16_t *out,

@@ -1,6 +1,5 @@
-"""The audio path, RTP and RTCP as cffi modules for the tests of this folder, with small helpers in virtual time."""
+"""The audio path, RTP and RTCP as cffi modules for the tests of this folder."""
 
-import build_tools
 from internals import load
 
 ERRORS = "".join("#define LINNET_ERR_%s ...\n" % name for name in ("ARG", "PACKET", "SPACE", "STATE", "LIMIT"))
@@ -24,9 +23,16 @@ def jitter():
 
 
 def media():
-    tools = build_tools.Toolchain()
     headers = ["wire.h", "net/rtp.h"] + ["media/%s.h" % name for name in (
         "media_config", "codec", "level", "resample", "jitter", "capture", "playback", "mixer")]
     return load("media", sources=["net/rtp.c"] + ["media/%s.c" % name for name in MEDIA], headers=headers,
-                extra_cdef=ERRORS, include_dirs=tools.recipe("opus").use_includes,
-                archives=[tools.third_party_archive("opus")], libraries=["m"])
+                extra_cdef=ERRORS, third_party=["opus"], libraries=["m"])
+
+
+def opus_api():
+    """A few functions of libopus itself, as a judge of our reading of its packets."""
+    return load("opus_api", sources=[], headers=[], third_party=["opus"], libraries=["m"],
+                extra_cdef="int opus_packet_parse(const unsigned char *data, int32_t len, unsigned char *out_toc,"
+                           " const unsigned char *frames[48], int16_t size[48], int *payload_offset);"
+                           "int opus_packet_get_nb_samples(const unsigned char *packet, int32_t len, int32_t rate);",
+                extra_source="#include <opus.h>")
