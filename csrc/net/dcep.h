@@ -10,8 +10,8 @@
 #include "sctp.h"
 
 typedef struct {
-    uint8_t state, uses, flags, label_len;
-    uint16_t id;
+    uint8_t state, uses, label_len;
+    uint16_t flags, id;
     int32_t max_retransmits;
     uint32_t lifetime_ms;
     uint8_t label[LINNET_SCTP_LABEL_MAX];
@@ -22,14 +22,14 @@ typedef struct {
     uint32_t drop_control; /* control messages that do not parse or fit no channel */
     uint32_t drop_stream;  /* data on a stream without a channel */
     uint32_t drop_ppid;    /* data of a kind we do not know */
-    uint32_t refused;      /* channels of the peer refused: table full, label too long, wrong id */
+    uint32_t drop_channel; /* channels of the peer refused: table full, label too long, wrong id */
 } linnet_dcep_counters_t;
 
 typedef struct {
-    uint8_t role; /* 0 unknown, else 1 + LINNET_DCEP_EVEN or _ODD */
-    uint8_t is_up;
-    uint16_t refuse[LINNET_SCTP_STREAMS]; /* streams of refused channels, to be reset */
-    uint8_t n_refuse;
+    uint8_t has_role, role;
+    uint8_t is_up; /* the association is established */
+    uint8_t n_refused;
+    uint16_t refused[LINNET_SCTP_STREAMS]; /* streams of refused channels, to be reset */
     linnet_dcep_channel_t channels[LINNET_SCTP_STREAMS];
     linnet_dcep_counters_t counters;
 } linnet_dcep_t;
@@ -60,11 +60,12 @@ typedef struct {
 void linnet_dcep_init(linnet_dcep_t *d);
 /* Ids of in-band channels can be chosen from now on. */
 void linnet_dcep_set_role(linnet_dcep_t *d, int even_or_odd);
-/* A handle >= 0, or LINNET_ERR_LIMIT (table full, label too long), LINNET_ERR_ARG. max_retransmits -1 and
+/* sctp may be NULL while there is no association yet. A handle >= 0, or LINNET_ERR_LIMIT (table full, label too long), LINNET_ERR_ARG. max_retransmits -1 and
  * lifetime_ms 0: reliable; not both limits at once. negotiated_id -1: in band. OPEN leaves as soon as it can. */
 int linnet_dcep_open(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, const uint8_t *label, size_t label_len,
                      int ordered, int32_t max_retransmits, uint32_t lifetime_ms, int32_t negotiated_id);
-/* LINNET_ERR_STATE until OPEN has been queued; LINNET_ERR_CLOSED for a channel that is closing or gone; else as
+/* A channel counts as opened when its OPEN is on the way: the peer's ACK changes only that unordered messages may
+ * overtake each other from then on (RFC 8832 6). LINNET_ERR_STATE until OPEN has been queued; LINNET_ERR_CLOSED for a channel that is closing or gone; else as
  * linnet_sctp_send. len 0 is a message too (RFC 8831 6.6). */
 int linnet_dcep_send(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int handle, int is_string,
                      const uint8_t *data, size_t len);

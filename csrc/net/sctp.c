@@ -253,6 +253,7 @@ int linnet_sctp_event(linnet_sctp_t *s, uint16_t *stream) {
     if (linnet_sctp_take_reset_done(s, stream)) return LINNET_SCTP_EVENT_RESET_DONE;
     for (i = 0; i < sizeof(ORDER); i++) {
         if (!(s->events >> ORDER[i] & 1)) continue;
+        if (ORDER[i] == LINNET_SCTP_EVENT_CLOSED && linnet_sctp_readable(s)) continue;
         s->events = (uint8_t)(s->events & ~(1u << ORDER[i]));
         return ORDER[i];
     }
