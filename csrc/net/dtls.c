@@ -45,7 +45,7 @@ typedef struct {
     uint8_t setup_done;
     int error, alert;
     int top_message_seq;  /* of our handshake messages: a higher one begins a new flight */
-    uint64_t backoff_us, retransmit_at, give_up_at;
+    uint64_t first_backoff_us, backoff_us, retransmit_at, give_up_at;
     const uint8_t *in_data; /* one datagram, during linnet_dtls_input only */
     size_t in_len;
     uint32_t ring_first, ring_count;
@@ -128,7 +128,7 @@ static void note_sent(dtls_t *d, const uint8_t *data, size_t len) {
         int seq = wire_u16(&message);
         if (seq <= d->top_message_seq) continue;
         d->top_message_seq = seq;
-        d->backoff_us = LINNET_DTLS_RETRANSMIT_MS * 1000u;
+        d->backoff_us = d->first_backoff_us;
     }
 }
 
@@ -244,6 +244,7 @@ int linnet_dtls_init(linnet_dtls_t *dtls, linnet_rng_t *rng, const linnet_identi
     d->role = (uint8_t)role;
     d->alert = -1;
     d->top_message_seq = -1;
+    d->first_backoff_us = LINNET_DTLS_RETRANSMIT_MS * 1000u;
     d->retransmit_at = d->give_up_at = UINT64_MAX;
     memcpy(d->peer_fingerprint, peer_fingerprint, sizeof d->peer_fingerprint);
     memcpy(d->profiles, defaults, sizeof d->profiles);
@@ -272,6 +273,13 @@ int linnet_dtls_set_profiles(linnet_dtls_t *dtls, const uint16_t *profiles, size
     memset(d->profiles, 0, sizeof d->profiles);
     memcpy(d->profiles, profiles, n * sizeof profiles[0]);
     return use_profiles(d, d->profiles);
+}
+
+void linnet_dtls_set_rtt(linnet_dtls_t *dtls, uint32_t rtt_us) {
+    uint64_t wait = (uint64_t)rtt_us * 3 / 2 + 30000;
+    if (wait < LINNET_DTLS_RETRANSMIT_MIN_MS * 1000u) wait = LINNET_DTLS_RETRANSMIT_MIN_MS * 1000u;
+    if (wait > LINNET_DTLS_RETRANSMIT_MAX_MS * 1000u) wait = LINNET_DTLS_RETRANSMIT_MAX_MS * 1000u;
+    of(dtls)->first_backoff_us = wait;
 }
 
 /* --- the handshake --- */
@@ -314,7 +322,7 @@ static void advance(dtls_t *d, uint64_t now_us) {
         connected(d);
     } else if (result == MBEDTLS_ERR_SSL_WANT_READ || result == MBEDTLS_ERR_SSL_WANT_WRITE) {
         if (d->ring_count != queued) d->retransmit_at = now_us + d->backoff_us;
-    } else if (d->role == LINNET_DTLS_SERVER && !d->flight_sent) {
+    } else if (d->role == LINNET_DTLS_SERVER && !d->flight_sent && d->arena.failures == 0) {
         forget_hello(d);
     } else if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
         refused(d);
@@ -326,7 +334,7 @@ static void advance(dtls_t *d, uint64_t now_us) {
 static void begin(dtls_t *d, uint64_t now_us) {
     d->state = LINNET_DTLS_HANDSHAKE;
     d->give_up_at = now_us + LINNET_DTLS_HANDSHAKE_MS * 1000ull;
-    d->backoff_us = LINNET_DTLS_RETRANSMIT_MS * 1000u;
+    d->backoff_us = d->first_backoff_us;
 }
 
 int linnet_dtls_start(linnet_dtls_t *dtls, uint64_t now_us) {

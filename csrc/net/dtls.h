@@ -16,6 +16,9 @@
 #ifndef LINNET_DTLS_RETRANSMIT_MS
 #define LINNET_DTLS_RETRANSMIT_MS 100 /* first flight timer (RFC 6347 4.2.4.1 says 1 s; both ends here are awake) */
 #endif
+#ifndef LINNET_DTLS_RETRANSMIT_MIN_MS
+#define LINNET_DTLS_RETRANSMIT_MIN_MS 50 /* of a timer made from the round-trip time */
+#endif
 #ifndef LINNET_DTLS_RETRANSMIT_MAX_MS
 #define LINNET_DTLS_RETRANSMIT_MAX_MS 1000 /* the timer doubles up to this */
 #endif
@@ -67,8 +70,8 @@ typedef struct {
     uint32_t not_started;     /* arrived before linnet_dtls_start of a client */
 } linnet_dtls_counts_t;
 
-/* Key pair and self-signed certificate; its dates are fixed and wide, because there is no clock. arena_len >= 16 KiB
- * of scratch, wiped before return. 0, LINNET_ERR_ARG or LINNET_ERR_CRYPTO. */
+/* Key pair and self-signed certificate; its dates are fixed and wide, because there is no clock. arena_len >= 4096 of
+ * scratch aligned to 8, wiped before return. 0, LINNET_ERR_ARG or LINNET_ERR_CRYPTO. */
 int linnet_identity_make(linnet_identity_t *identity, linnet_rng_t *rng, void *arena_mem, size_t arena_len);
 
 size_t linnet_dtls_size(void);
@@ -79,6 +82,10 @@ int linnet_dtls_init(linnet_dtls_t *dtls, linnet_rng_t *rng, const linnet_identi
 /* Which profiles we offer or accept, best first; at most 2. Default: AES128_CM_SHA1_80, AEAD_AES_128_GCM.
  * As server ours first wins, not the client's order. Before start and before any input. */
 int linnet_dtls_set_profiles(linnet_dtls_t *dtls, const uint16_t *profiles, size_t n);
+
+/* What ICE measured: the first flight timer becomes 1.5 round trips + 30 ms, so that a short lossy path repairs sooner
+ * and a long one carries nothing twice. Any time before the handshake. */
+void linnet_dtls_set_rtt(linnet_dtls_t *dtls, uint32_t rtt_us);
 
 /* Client: queues the ClientHello (call on the first valid pair). Server: arms the handshake limit; it also takes
  * input without it. */
