@@ -1,6 +1,6 @@
 """The audio path, RTP and RTCP as cffi modules for the tests of this folder."""
 
-from internals import load
+from internals import limits, load  # noqa: F401  (limits for the tests)
 
 ERRORS = "".join("#define LINNET_ERR_%s ...\n" % name for name in ("ARG", "PACKET", "SPACE", "STATE", "LIMIT"))
 MEDIA = ["media_config", "opus_toc", "codec", "level", "resample", "capture", "jitter", "playback", "mixer"]
