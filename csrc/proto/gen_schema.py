@@ -42,15 +42,18 @@ KINDS = {
 HEAD = '''\
 # Generated from csrc/proto/linnet.proto by csrc/proto/gen_schema.py: do not edit.
 #
-# MESSAGES[i] is a message: its name, then at index n the field with number n as
-# (name, kind, sub, label), or None. `sub` is the index of a nested message or -1.
-# `label` is one of those below, or ONEOF + the index of its group in ONEOFS. A map
-# is a repeated message with the fields key and value. All of it is constant tuples,
-# so that a frozen module keeps it in flash.
+# MESSAGES[i] is a message: its name at index 0, then of the field with number n the
+# name at 2n - 1 and at 2n its kind + label << LABEL + (index of the nested message,
+# else 0) << SUB. A number that is not used has None and 0. A label from ONEOF on is
+# ONEOF + the index of the group in ONEOFS. A map is a repeated message with the
+# fields key and value. All of it is constant, so a frozen module keeps it in flash.
 
 from .compat import const
 
-# Kinds. The signed ones come first.
+LABEL = const(4)
+SUB = const(9)
+
+# Kinds, 4 bits. The signed ones come first.
 I32 = const(1)  # also enums
 I64 = const(2)
 U32 = const(3)
@@ -61,7 +64,7 @@ BYTES = const(7)
 STRING = const(8)
 MSG = const(9)
 
-# Labels.
+# Labels, 5 bits.
 PLAIN = const(0)  # absent means the default
 OPTIONAL = const(1)  # absent means absent; a single message is always so
 REPEATED = const(2)
@@ -172,20 +175,18 @@ def label_of(field, message_name, messages, package, groups):
 
 def render_message(name, messages, order, package, groups):
     fields = {field.number: field for field in messages[name].field}
-    lines = [f'    (  # {order.index(name)}', f'        "{name}",']
+    lines = ["    (", f'        "{name}",  # {order.index(name)}']
     for number in range(1, max(fields) + 1):
         field = fields.get(number)
         if field is None:
-            lines.append("        None,")
+            lines.append("        None, 0,")
             continue
         if field.type not in KINDS:
             raise SchemaError(f"{name}.{field.name} has a type that transcode.c does not know")
+        info = f"{KINDS[field.type]} + ({label_of(field, name, messages, package, groups)} << LABEL)"
         if field.type == Field.TYPE_MESSAGE:
-            sub = order.index(sub_name(field, package))
-        else:
-            sub = -1
-        label = label_of(field, name, messages, package, groups)
-        lines.append(f'        ("{field.name}", {KINDS[field.type]}, {sub}, {label}),')
+            info += f" + ({order.index(sub_name(field, package))} << SUB)"
+        lines.append(f'        "{field.name}", {info},')
     return [*lines, "    ),"]
 
 
@@ -197,6 +198,8 @@ def render():
         check_depth(messages, package, root, depth_limit())
     order = reachable(messages, package, list(wanted))
     groups = oneof_groups(messages)
+    if len(groups) > 27:
+        raise SchemaError("more oneofs than fit in a label")
     lines = [HEAD, "# What the native codec takes by number; each is MESSAGES[number - 1]."]
     for i, (root, number) in enumerate(wanted.items()):
         if number != i + 1:

@@ -11,8 +11,8 @@ import struct
 
 from .compat import const
 from .errors import Protocol
-from .schema import BOOL, BYTES, FLOAT, I32, I64, MAP, MESSAGES, MSG, ONEOF, ONEOFS, PLAIN
-from .schema import REPEATED, ROOTS, STRING, U32, U64
+from .schema import BOOL, BYTES, FLOAT, I32, I64, MSG, STRING, U32, U64
+from .schema import LABEL, MAP, MESSAGES, ONEOF, ONEOFS, PLAIN, REPEATED, ROOTS, SUB
 
 # Kinds of items in a record, as in csrc/proto/transcode.h.
 _INT = const(1)
@@ -27,7 +27,8 @@ _ERR_SPACE = const(-3)
 _HEAD = const(8)
 
 _DEFAULTS = {BOOL: False, FLOAT: 0.0, BYTES: b"", STRING: ""}
-_TYPES = {FLOAT: (float, int), BYTES: (bytes, bytearray, memoryview), STRING: str}  # else int
+_TYPES = {FLOAT: (float, int), BYTES: (bytes, bytearray, memoryview), STRING: str}
+_INTEGERS = (int, bool)  # for every other kind; MicroPython's bool is no int
 _RANGES = {
     I32: (-0x80000000, 0x7FFFFFFF),
     I64: (-0x8000000000000000, 0x7FFFFFFFFFFFFFFF),
@@ -56,6 +57,17 @@ def _root(name):
     if name not in ROOTS:
         raise ValueError("%s is not a root message" % name)
     return ROOTS.index(name)
+
+
+def fields_of(index):
+    """[(number, name, kind, index of the nested message, label)] of MESSAGES[index]."""
+    fields = MESSAGES[index]
+    found = []
+    for at in range(1, len(fields), 2):
+        if fields[at] is not None:
+            info = fields[at + 1]
+            found.append((at + 1 >> 1, fields[at], info & 15, info >> SUB, info >> LABEL & 31))
+    return found
 
 
 def _default(kind):
@@ -94,10 +106,13 @@ def _read(index, record, at, end, message):
     view = memoryview(record)
     while at < end:
         number, item, n = struct.unpack_from("<HHI", record, at)
-        name, kind, sub, label = fields[number]
+        name = fields[2 * number - 1]
+        info = fields[2 * number]
+        kind = info & 15
+        label = info >> LABEL & 31
         at += _HEAD
         if kind == MSG:
-            _read_message(sub, label, record, at, at + n, message, name)
+            _read_message(info >> SUB, label, record, at, at + n, message, name)
             at += n
             continue
         if kind >= BYTES:
@@ -134,8 +149,9 @@ def _read_message(sub, label, record, at, end, message, name):
     if label == MAP:
         entry = {}
         _read(sub, record, at, end, entry)
-        key, value = [entry.get(f[0], _default(f[1])) for f in MESSAGES[sub][1:]]
-        message.setdefault(name, {})[key] = value
+        fields = MESSAGES[sub]
+        key = entry.get("key", _default(fields[2] & 15))
+        message.setdefault(name, {})[key] = entry.get("value", _default(fields[4] & 15))
         return
     if label == REPEATED:
         value = {}
@@ -174,20 +190,22 @@ def encode(name, message):
 def _write(index, message, out):
     fields = MESSAGES[index]
     known = 0
-    for number in range(1, len(fields)):
-        field = fields[number]
-        if field is not None and field[0] in message:
+    for at in range(1, len(fields), 2):
+        name = fields[at]
+        if name in message:
             known += 1
-            if message[field[0]] is not None:
-                _write_field(number, field, message[field[0]], out)
+            if message[name] is not None:
+                _write_field(at + 1 >> 1, name, fields[at + 1], message[name], out)
     if known != len(message):
-        names = [field[0] for field in fields[1:] if field is not None]
+        names = [field[1] for field in fields_of(index)]
         unknown = [name for name in message if name not in names]
         raise ValueError("%s has no field %s" % (fields[0], unknown[0]))
 
 
-def _write_field(number, field, value, out):
-    name, kind, sub, label = field
+def _write_field(number, name, info, value, out):
+    kind = info & 15
+    label = info >> LABEL & 31
+    sub = info >> SUB
     if label == MAP:
         for key in value:
             _write_message(number, sub, {"key": key, "value": value[key]}, out)
@@ -211,7 +229,7 @@ def _write_value(number, name, kind, sub, value, out):
     if kind == MSG:
         _write_message(number, sub, value, out)
         return
-    if not isinstance(value, _TYPES.get(kind, int)):
+    if not isinstance(value, _TYPES.get(kind, _INTEGERS)):
         raise TypeError("%s cannot be %r" % (name, type(value)))
     if kind == BOOL:
         out.extend(struct.pack("<HBBI", number, _BOOL, 0, 1 if value else 0))
@@ -229,7 +247,7 @@ def _write_integer(number, name, kind, value, out):
     low, high = _RANGES[kind]
     if not low <= value <= high:
         raise ValueError("%s is out of range: %d" % (name, value))
-    if 0 <= value <= 0x7FFFFFFF:
+    if 0 <= value <= (0xFFFFFFFF if kind > I64 else 0x7FFFFFFF):
         out.extend(struct.pack("<HBBI", number, _INT, 0, value))
     else:
         form = "<HBBIQ" if kind == U64 else "<HBBIq"
@@ -277,10 +295,7 @@ def fill(name, message):
 
 
 def _fill(index, message):
-    for field in MESSAGES[index][1:]:
-        if field is None:
-            continue
-        name, kind, sub, label = field
+    for _, name, kind, sub, label in fields_of(index):
         if name not in message:
             if label == REPEATED:
                 message[name] = []
@@ -289,10 +304,10 @@ def _fill(index, message):
             elif label == PLAIN:
                 message[name] = _default(kind)
         elif label == MAP:
-            value = MESSAGES[sub][2]
-            if value[1] == MSG:
+            value = fields_of(sub)[1]
+            if value[2] == MSG:
                 for key in message[name]:
-                    _fill(value[2], message[name][key])
+                    _fill(value[3], message[name][key])
         elif kind == MSG:
             for nested in message[name] if label == REPEATED else (message[name],):
                 _fill(sub, nested)

@@ -1,14 +1,17 @@
 # Generated from csrc/proto/linnet.proto by csrc/proto/gen_schema.py: do not edit.
 #
-# MESSAGES[i] is a message: its name, then at index n the field with number n as
-# (name, kind, sub, label), or None. `sub` is the index of a nested message or -1.
-# `label` is one of those below, or ONEOF + the index of its group in ONEOFS. A map
-# is a repeated message with the fields key and value. All of it is constant tuples,
-# so that a frozen module keeps it in flash.
+# MESSAGES[i] is a message: its name at index 0, then of the field with number n the
+# name at 2n - 1 and at 2n its kind + label << LABEL + (index of the nested message,
+# else 0) << SUB. A number that is not used has None and 0. A label from ONEOF on is
+# ONEOF + the index of the group in ONEOFS. A map is a repeated message with the
+# fields key and value. All of it is constant, so a frozen module keeps it in flash.
 
 from .compat import const
 
-# Kinds. The signed ones come first.
+LABEL = const(4)
+SUB = const(9)
+
+# Kinds, 4 bits. The signed ones come first.
 I32 = const(1)  # also enums
 I64 = const(2)
 U32 = const(3)
@@ -19,7 +22,7 @@ BYTES = const(7)
 STRING = const(8)
 MSG = const(9)
 
-# Labels.
+# Labels, 5 bits.
 PLAIN = const(0)  # absent means the default
 OPTIONAL = const(1)  # absent means absent; a single message is always so
 REPEATED = const(2)
@@ -178,745 +181,745 @@ ONEOFS = (
 )
 
 MESSAGES = (
-    (  # 0
-        "SignalRequest",
-        ("offer", MSG, 25, ONEOF + 0),
-        ("answer", MSG, 25, ONEOF + 0),
-        ("trickle", MSG, 27, ONEOF + 0),
-        ("add_track", MSG, 45, ONEOF + 0),
-        ("mute", MSG, 49, ONEOF + 0),
-        ("subscription", MSG, 53, ONEOF + 0),
-        ("track_setting", MSG, 55, ONEOF + 0),
-        ("leave", MSG, 16, ONEOF + 0),
-        None,
-        None,
-        ("subscription_permission", MSG, 56, ONEOF + 0),
-        ("sync_state", MSG, 19, ONEOF + 0),
-        ("simulate", MSG, 22, ONEOF + 0),
-        None,
-        ("update_metadata", MSG, 37, ONEOF + 0),
-        ("ping_req", MSG, 23, ONEOF + 0),
-        ("update_audio_track", MSG, 50, ONEOF + 0),
-        None,
-        ("publish_data_track_request", MSG, 62, ONEOF + 0),
-        ("unpublish_data_track_request", MSG, 64, ONEOF + 0),
-        ("update_data_subscription", MSG, 73, ONEOF + 0),
-    ),
-    (  # 1
-        "SignalResponse",
-        ("join", MSG, 9, ONEOF + 1),
-        ("answer", MSG, 25, ONEOF + 1),
-        ("offer", MSG, 25, ONEOF + 1),
-        ("trickle", MSG, 27, ONEOF + 1),
-        ("update", MSG, 36, ONEOF + 1),
-        ("track_published", MSG, 46, ONEOF + 1),
-        None,
-        ("leave", MSG, 16, ONEOF + 1),
-        ("mute", MSG, 49, ONEOF + 1),
-        ("speakers_changed", MSG, 39, ONEOF + 1),
-        ("room_update", MSG, 31, ONEOF + 1),
-        ("connection_quality", MSG, 41, ONEOF + 1),
-        ("stream_state_update", MSG, 60, ONEOF + 1),
-        None,
-        ("subscription_permission_update", MSG, 58, ONEOF + 1),
-        ("refresh_token", STRING, -1, ONEOF + 1),
-        ("track_unpublished", MSG, 47, ONEOF + 1),
-        None,
-        ("reconnect", MSG, 10, ONEOF + 1),
-        ("pong_resp", MSG, 24, ONEOF + 1),
-        ("subscription_response", MSG, 59, ONEOF + 1),
-        ("request_response", MSG, 43, ONEOF + 1),
-        ("track_subscribed", MSG, 48, ONEOF + 1),
-        ("room_moved", MSG, 32, ONEOF + 1),
-        ("media_sections_requirement", MSG, 28, ONEOF + 1),
-        ("subscribed_audio_codec_update", MSG, 51, ONEOF + 1),
-        ("publish_data_track_response", MSG, 63, ONEOF + 1),
-        ("unpublish_data_track_response", MSG, 65, ONEOF + 1),
-        ("data_track_subscriber_handles", MSG, 70, ONEOF + 1),
-    ),
-    (  # 2
-        "WrappedJoinRequest",
-        ("compression", I32, -1, PLAIN),
-        ("join_request", BYTES, -1, PLAIN),
-    ),
-    (  # 3
-        "JoinRequest",
-        ("client_info", MSG, 8, OPTIONAL),
-        ("connection_settings", MSG, 7, OPTIONAL),
-        ("metadata", STRING, -1, PLAIN),
-        ("participant_attributes", MSG, 6, MAP),
-        ("add_track_requests", MSG, 45, REPEATED),
-        ("publisher_offer", MSG, 25, OPTIONAL),
-        ("reconnect", BOOL, -1, PLAIN),
-        ("reconnect_reason", I32, -1, PLAIN),
-        ("participant_sid", STRING, -1, PLAIN),
-        ("sync_state", MSG, 19, OPTIONAL),
-    ),
-    (  # 4
-        "DataPacket",
-        ("kind", I32, -1, PLAIN),
-        ("user", MSG, 77, ONEOF + 6),
-        None,
-        ("participant_identity", STRING, -1, PLAIN),
-        ("destination_identities", STRING, -1, REPEATED),
-        ("sip_dtmf", MSG, 78, ONEOF + 6),
-        ("transcription", MSG, 79, ONEOF + 6),
-        None,
-        ("chat_message", MSG, 81, ONEOF + 6),
-        ("rpc_request", MSG, 82, ONEOF + 6),
-        ("rpc_ack", MSG, 83, ONEOF + 6),
-        ("rpc_response", MSG, 84, ONEOF + 6),
-        ("stream_header", MSG, 88, ONEOF + 6),
-        ("stream_chunk", MSG, 90, ONEOF + 6),
-        ("stream_trailer", MSG, 91, ONEOF + 6),
-        ("sequence", U32, -1, PLAIN),
-        ("participant_sid", STRING, -1, PLAIN),
-        ("encrypted_packet", MSG, 76, ONEOF + 6),
-    ),
-    (  # 5
-        "EncryptedPacketPayload",
-        ("user", MSG, 77, ONEOF + 7),
-        None,
-        ("chat_message", MSG, 81, ONEOF + 7),
-        ("rpc_request", MSG, 82, ONEOF + 7),
-        ("rpc_ack", MSG, 83, ONEOF + 7),
-        ("rpc_response", MSG, 84, ONEOF + 7),
-        ("stream_header", MSG, 88, ONEOF + 7),
-        ("stream_chunk", MSG, 90, ONEOF + 7),
-        ("stream_trailer", MSG, 91, ONEOF + 7),
-    ),
-    (  # 6
-        "JoinRequest.ParticipantAttributesEntry",
-        ("key", STRING, -1, OPTIONAL),
-        ("value", STRING, -1, OPTIONAL),
-    ),
-    (  # 7
-        "ConnectionSettings",
-        ("auto_subscribe", BOOL, -1, PLAIN),
-        ("adaptive_stream", BOOL, -1, PLAIN),
-        ("subscriber_allow_pause", BOOL, -1, OPTIONAL),
-        ("disable_ice_lite", BOOL, -1, PLAIN),
-        ("auto_subscribe_data_track", BOOL, -1, OPTIONAL),
-    ),
-    (  # 8
-        "ClientInfo",
-        ("sdk", I32, -1, PLAIN),
-        ("version", STRING, -1, PLAIN),
-        ("protocol", I32, -1, PLAIN),
-        ("os", STRING, -1, PLAIN),
-        ("os_version", STRING, -1, PLAIN),
-        ("device_model", STRING, -1, PLAIN),
-        ("browser", STRING, -1, PLAIN),
-        ("browser_version", STRING, -1, PLAIN),
-        None,
-        ("network", STRING, -1, PLAIN),
-        ("other_sdks", STRING, -1, PLAIN),
-        ("client_protocol", I32, -1, PLAIN),
-        ("capabilities", I32, -1, REPEATED),
-    ),
-    (  # 9
-        "JoinResponse",
-        ("room", MSG, 29, OPTIONAL),
-        ("participant", MSG, 33, OPTIONAL),
-        ("other_participants", MSG, 33, REPEATED),
-        ("server_version", STRING, -1, PLAIN),
-        ("ice_servers", MSG, 11, REPEATED),
-        ("subscriber_primary", BOOL, -1, PLAIN),
-        ("alternative_url", STRING, -1, PLAIN),
-        ("client_configuration", MSG, 13, OPTIONAL),
-        ("server_region", STRING, -1, PLAIN),
-        ("ping_timeout", I32, -1, PLAIN),
-        ("ping_interval", I32, -1, PLAIN),
-        ("server_info", MSG, 12, OPTIONAL),
-        ("sif_trailer", BYTES, -1, PLAIN),
-        ("enabled_publish_codecs", MSG, 15, REPEATED),
-        ("fast_publish", BOOL, -1, PLAIN),
-    ),
-    (  # 10
-        "ReconnectResponse",
-        ("ice_servers", MSG, 11, REPEATED),
-        ("client_configuration", MSG, 13, OPTIONAL),
-        ("server_info", MSG, 12, OPTIONAL),
-        ("last_message_seq", U32, -1, PLAIN),
-    ),
-    (  # 11
-        "ICEServer",
-        ("urls", STRING, -1, REPEATED),
-        ("username", STRING, -1, PLAIN),
-        ("credential", STRING, -1, PLAIN),
-    ),
-    (  # 12
-        "ServerInfo",
-        ("edition", I32, -1, PLAIN),
-        ("version", STRING, -1, PLAIN),
-        ("protocol", I32, -1, PLAIN),
-        ("region", STRING, -1, PLAIN),
-        ("node_id", STRING, -1, PLAIN),
-        ("debug_info", STRING, -1, PLAIN),
-        ("agent_protocol", I32, -1, PLAIN),
-    ),
-    (  # 13
-        "ClientConfiguration",
-        None,
-        None,
-        ("resume_connection", I32, -1, PLAIN),
-        ("disabled_codecs", MSG, 14, OPTIONAL),
-        ("force_relay", I32, -1, PLAIN),
-    ),
-    (  # 14
-        "DisabledCodecs",
-        ("codecs", MSG, 15, REPEATED),
-        ("publish", MSG, 15, REPEATED),
-    ),
-    (  # 15
-        "Codec",
-        ("mime", STRING, -1, PLAIN),
-        ("fmtp_line", STRING, -1, PLAIN),
-    ),
-    (  # 16
-        "LeaveRequest",
-        ("can_reconnect", BOOL, -1, PLAIN),
-        ("reason", I32, -1, PLAIN),
-        ("action", I32, -1, PLAIN),
-        ("regions", MSG, 17, OPTIONAL),
-    ),
-    (  # 17
-        "RegionSettings",
-        ("regions", MSG, 18, REPEATED),
-    ),
-    (  # 18
-        "RegionInfo",
-        ("region", STRING, -1, PLAIN),
-        ("url", STRING, -1, PLAIN),
-        ("distance", I64, -1, PLAIN),
-    ),
-    (  # 19
-        "SyncState",
-        ("answer", MSG, 25, OPTIONAL),
-        ("subscription", MSG, 53, OPTIONAL),
-        ("publish_tracks", MSG, 46, REPEATED),
-        ("data_channels", MSG, 20, REPEATED),
-        ("offer", MSG, 25, OPTIONAL),
-        ("track_sids_disabled", STRING, -1, REPEATED),
-        ("datachannel_receive_states", MSG, 21, REPEATED),
-        ("publish_data_tracks", MSG, 63, REPEATED),
-        ("data_subscription", MSG, 73, OPTIONAL),
-    ),
-    (  # 20
-        "DataChannelInfo",
-        ("label", STRING, -1, PLAIN),
-        ("id", U32, -1, PLAIN),
-        ("target", I32, -1, PLAIN),
-    ),
-    (  # 21
-        "DataChannelReceiveState",
-        ("publisher_sid", STRING, -1, PLAIN),
-        ("last_seq", U32, -1, PLAIN),
-    ),
-    (  # 22
-        "SimulateScenario",
-        ("speaker_update", I32, -1, ONEOF + 2),
-        ("node_failure", BOOL, -1, ONEOF + 2),
-        ("migration", BOOL, -1, ONEOF + 2),
-        ("server_leave", BOOL, -1, ONEOF + 2),
-        ("switch_candidate_protocol", I32, -1, ONEOF + 2),
-        ("subscriber_bandwidth", I64, -1, ONEOF + 2),
-        ("disconnect_signal_on_resume", BOOL, -1, ONEOF + 2),
-        ("disconnect_signal_on_resume_no_messages", BOOL, -1, ONEOF + 2),
-        ("leave_request_full_reconnect", BOOL, -1, ONEOF + 2),
-    ),
-    (  # 23
-        "Ping",
-        ("timestamp", I64, -1, PLAIN),
-        ("rtt", I64, -1, PLAIN),
-    ),
-    (  # 24
-        "Pong",
-        ("last_ping_timestamp", I64, -1, PLAIN),
-        ("timestamp", I64, -1, PLAIN),
-    ),
-    (  # 25
-        "SessionDescription",
-        ("type", STRING, -1, PLAIN),
-        ("sdp", STRING, -1, PLAIN),
-        ("id", U32, -1, PLAIN),
-        ("mid_to_track_id", MSG, 26, MAP),
-    ),
-    (  # 26
-        "SessionDescription.MidToTrackIdEntry",
-        ("key", STRING, -1, OPTIONAL),
-        ("value", STRING, -1, OPTIONAL),
-    ),
-    (  # 27
-        "TrickleRequest",
-        ("candidateInit", STRING, -1, PLAIN),
-        ("target", I32, -1, PLAIN),
-        ("final", BOOL, -1, PLAIN),
-    ),
-    (  # 28
-        "MediaSectionsRequirement",
-        ("num_audios", U32, -1, PLAIN),
-        ("num_videos", U32, -1, PLAIN),
-    ),
-    (  # 29
-        "Room",
-        ("sid", STRING, -1, PLAIN),
-        ("name", STRING, -1, PLAIN),
-        ("empty_timeout", U32, -1, PLAIN),
-        ("max_participants", U32, -1, PLAIN),
-        ("creation_time", I64, -1, PLAIN),
-        None,
-        ("enabled_codecs", MSG, 15, REPEATED),
-        ("metadata", STRING, -1, PLAIN),
-        ("num_participants", U32, -1, PLAIN),
-        ("active_recording", BOOL, -1, PLAIN),
-        ("num_publishers", U32, -1, PLAIN),
-        None,
-        ("version", MSG, 30, OPTIONAL),
-        ("departure_timeout", U32, -1, PLAIN),
-        ("creation_time_ms", I64, -1, PLAIN),
-    ),
-    (  # 30
-        "TimedVersion",
-        ("unix_micro", I64, -1, PLAIN),
-        ("ticks", I32, -1, PLAIN),
-    ),
-    (  # 31
-        "RoomUpdate",
-        ("room", MSG, 29, OPTIONAL),
-    ),
-    (  # 32
-        "RoomMovedResponse",
-        ("room", MSG, 29, OPTIONAL),
-        ("token", STRING, -1, PLAIN),
-        ("participant", MSG, 33, OPTIONAL),
-        ("other_participants", MSG, 33, REPEATED),
-    ),
-    (  # 33
-        "ParticipantInfo",
-        ("sid", STRING, -1, PLAIN),
-        ("identity", STRING, -1, PLAIN),
-        ("state", I32, -1, PLAIN),
-        ("tracks", MSG, 44, REPEATED),
-        ("metadata", STRING, -1, PLAIN),
-        ("joined_at", I64, -1, PLAIN),
-        None,
-        None,
-        ("name", STRING, -1, PLAIN),
-        ("version", U32, -1, PLAIN),
-        ("permission", MSG, 35, OPTIONAL),
-        ("region", STRING, -1, PLAIN),
-        ("is_publisher", BOOL, -1, PLAIN),
-        ("kind", I32, -1, PLAIN),
-        ("attributes", MSG, 34, MAP),
-        ("disconnect_reason", I32, -1, PLAIN),
-        ("joined_at_ms", I64, -1, PLAIN),
-        ("kind_details", I32, -1, REPEATED),
-        ("data_tracks", MSG, 66, REPEATED),
-        ("client_protocol", I32, -1, PLAIN),
-        ("capabilities", I32, -1, REPEATED),
-    ),
-    (  # 34
-        "ParticipantInfo.AttributesEntry",
-        ("key", STRING, -1, OPTIONAL),
-        ("value", STRING, -1, OPTIONAL),
-    ),
-    (  # 35
-        "ParticipantPermission",
-        ("can_subscribe", BOOL, -1, PLAIN),
-        ("can_publish", BOOL, -1, PLAIN),
-        ("can_publish_data", BOOL, -1, PLAIN),
-        None,
-        None,
-        None,
-        ("hidden", BOOL, -1, PLAIN),
-        None,
-        ("can_publish_sources", I32, -1, REPEATED),
-        ("can_update_metadata", BOOL, -1, PLAIN),
-        None,
-        ("can_subscribe_metrics", BOOL, -1, PLAIN),
-        ("can_manage_agent_session", BOOL, -1, PLAIN),
-    ),
-    (  # 36
-        "ParticipantUpdate",
-        ("participants", MSG, 33, REPEATED),
-    ),
-    (  # 37
-        "UpdateParticipantMetadata",
-        ("metadata", STRING, -1, PLAIN),
-        ("name", STRING, -1, PLAIN),
-        ("attributes", MSG, 38, MAP),
-        ("request_id", U32, -1, PLAIN),
-    ),
-    (  # 38
-        "UpdateParticipantMetadata.AttributesEntry",
-        ("key", STRING, -1, OPTIONAL),
-        ("value", STRING, -1, OPTIONAL),
-    ),
-    (  # 39
-        "SpeakersChanged",
-        ("speakers", MSG, 40, REPEATED),
-    ),
-    (  # 40
-        "SpeakerInfo",
-        ("sid", STRING, -1, PLAIN),
-        ("level", FLOAT, -1, PLAIN),
-        ("active", BOOL, -1, PLAIN),
-    ),
-    (  # 41
-        "ConnectionQualityUpdate",
-        ("updates", MSG, 42, REPEATED),
-    ),
-    (  # 42
-        "ConnectionQualityInfo",
-        ("participant_sid", STRING, -1, PLAIN),
-        ("quality", I32, -1, PLAIN),
-        ("score", FLOAT, -1, PLAIN),
-    ),
-    (  # 43
-        "RequestResponse",
-        ("request_id", U32, -1, PLAIN),
-        ("reason", I32, -1, PLAIN),
-        ("message", STRING, -1, PLAIN),
-        ("trickle", MSG, 27, ONEOF + 3),
-        ("add_track", MSG, 45, ONEOF + 3),
-        ("mute", MSG, 49, ONEOF + 3),
-        ("update_metadata", MSG, 37, ONEOF + 3),
-        ("update_audio_track", MSG, 50, ONEOF + 3),
-        None,
-        ("publish_data_track", MSG, 62, ONEOF + 3),
-        ("unpublish_data_track", MSG, 64, ONEOF + 3),
-    ),
-    (  # 44
-        "TrackInfo",
-        ("sid", STRING, -1, PLAIN),
-        ("type", I32, -1, PLAIN),
-        ("name", STRING, -1, PLAIN),
-        ("muted", BOOL, -1, PLAIN),
-        ("width", U32, -1, PLAIN),
-        ("height", U32, -1, PLAIN),
-        None,
-        None,
-        ("source", I32, -1, PLAIN),
-        None,
-        ("mime_type", STRING, -1, PLAIN),
-        ("mid", STRING, -1, PLAIN),
-        None,
-        None,
-        ("disable_red", BOOL, -1, PLAIN),
-        ("encryption", I32, -1, PLAIN),
-        ("stream", STRING, -1, PLAIN),
-        ("version", MSG, 30, OPTIONAL),
-        ("audio_features", I32, -1, REPEATED),
-    ),
-    (  # 45
-        "AddTrackRequest",
-        ("cid", STRING, -1, PLAIN),
-        ("name", STRING, -1, PLAIN),
-        ("type", I32, -1, PLAIN),
-        None,
-        None,
-        ("muted", BOOL, -1, PLAIN),
-        None,
-        ("source", I32, -1, PLAIN),
-        None,
-        None,
-        ("sid", STRING, -1, PLAIN),
-        None,
-        ("disable_red", BOOL, -1, PLAIN),
-        ("encryption", I32, -1, PLAIN),
-        ("stream", STRING, -1, PLAIN),
-        None,
-        ("audio_features", I32, -1, REPEATED),
-    ),
-    (  # 46
-        "TrackPublishedResponse",
-        ("cid", STRING, -1, PLAIN),
-        ("track", MSG, 44, OPTIONAL),
-    ),
-    (  # 47
-        "TrackUnpublishedResponse",
-        ("track_sid", STRING, -1, PLAIN),
-    ),
-    (  # 48
-        "TrackSubscribed",
-        ("track_sid", STRING, -1, PLAIN),
-    ),
-    (  # 49
-        "MuteTrackRequest",
-        ("sid", STRING, -1, PLAIN),
-        ("muted", BOOL, -1, PLAIN),
-    ),
-    (  # 50
-        "UpdateLocalAudioTrack",
-        ("track_sid", STRING, -1, PLAIN),
-        ("features", I32, -1, REPEATED),
-    ),
-    (  # 51
-        "SubscribedAudioCodecUpdate",
-        ("track_sid", STRING, -1, PLAIN),
-        ("subscribed_audio_codecs", MSG, 52, REPEATED),
-    ),
-    (  # 52
-        "SubscribedAudioCodec",
-        ("codec", STRING, -1, PLAIN),
-        ("enabled", BOOL, -1, PLAIN),
-    ),
-    (  # 53
-        "UpdateSubscription",
-        ("track_sids", STRING, -1, REPEATED),
-        ("subscribe", BOOL, -1, PLAIN),
-        ("participant_tracks", MSG, 54, REPEATED),
-    ),
-    (  # 54
-        "ParticipantTracks",
-        ("participant_sid", STRING, -1, PLAIN),
-        ("track_sids", STRING, -1, REPEATED),
-    ),
-    (  # 55
-        "UpdateTrackSettings",
-        ("track_sids", STRING, -1, REPEATED),
-        None,
-        ("disabled", BOOL, -1, PLAIN),
-        None,
-        None,
-        None,
-        None,
-        ("priority", U32, -1, PLAIN),
-    ),
-    (  # 56
-        "SubscriptionPermission",
-        ("all_participants", BOOL, -1, PLAIN),
-        ("track_permissions", MSG, 57, REPEATED),
-    ),
-    (  # 57
-        "TrackPermission",
-        ("participant_sid", STRING, -1, PLAIN),
-        ("all_tracks", BOOL, -1, PLAIN),
-        ("track_sids", STRING, -1, REPEATED),
-        ("participant_identity", STRING, -1, PLAIN),
-    ),
-    (  # 58
-        "SubscriptionPermissionUpdate",
-        ("participant_sid", STRING, -1, PLAIN),
-        ("track_sid", STRING, -1, PLAIN),
-        ("allowed", BOOL, -1, PLAIN),
-    ),
-    (  # 59
-        "SubscriptionResponse",
-        ("track_sid", STRING, -1, PLAIN),
-        ("err", I32, -1, PLAIN),
-    ),
-    (  # 60
-        "StreamStateUpdate",
-        ("stream_states", MSG, 61, REPEATED),
-    ),
-    (  # 61
-        "StreamStateInfo",
-        ("participant_sid", STRING, -1, PLAIN),
-        ("track_sid", STRING, -1, PLAIN),
-        ("state", I32, -1, PLAIN),
-    ),
-    (  # 62
-        "PublishDataTrackRequest",
-        ("pub_handle", U32, -1, PLAIN),
-        ("name", STRING, -1, PLAIN),
-        ("encryption", I32, -1, PLAIN),
-        ("frame_encoding", MSG, 67, OPTIONAL),
-        ("schema", MSG, 69, OPTIONAL),
-    ),
-    (  # 63
-        "PublishDataTrackResponse",
-        ("info", MSG, 66, OPTIONAL),
-    ),
-    (  # 64
-        "UnpublishDataTrackRequest",
-        ("pub_handle", U32, -1, PLAIN),
-    ),
-    (  # 65
-        "UnpublishDataTrackResponse",
-        ("info", MSG, 66, OPTIONAL),
-    ),
-    (  # 66
-        "DataTrackInfo",
-        ("pub_handle", U32, -1, PLAIN),
-        ("sid", STRING, -1, PLAIN),
-        ("name", STRING, -1, PLAIN),
-        ("encryption", I32, -1, PLAIN),
-        ("frame_encoding", MSG, 67, OPTIONAL),
-        ("schema", MSG, 69, OPTIONAL),
-    ),
-    (  # 67
-        "DataTrackFrameEncoding",
-        ("well_known", I32, -1, ONEOF + 4),
-        ("custom", STRING, -1, ONEOF + 4),
-    ),
-    (  # 68
-        "DataTrackSchemaEncoding",
-        ("well_known", I32, -1, ONEOF + 5),
-        ("custom", STRING, -1, ONEOF + 5),
-    ),
-    (  # 69
-        "DataTrackSchemaId",
-        ("name", STRING, -1, PLAIN),
-        ("encoding", MSG, 68, OPTIONAL),
-    ),
-    (  # 70
-        "DataTrackSubscriberHandles",
-        ("sub_handles", MSG, 72, MAP),
-    ),
-    (  # 71
-        "DataTrackSubscriberHandles.PublishedDataTrack",
-        ("publisher_identity", STRING, -1, PLAIN),
-        ("publisher_sid", STRING, -1, PLAIN),
-        ("track_sid", STRING, -1, PLAIN),
-    ),
-    (  # 72
-        "DataTrackSubscriberHandles.SubHandlesEntry",
-        ("key", U32, -1, OPTIONAL),
-        ("value", MSG, 71, OPTIONAL),
-    ),
-    (  # 73
-        "UpdateDataSubscription",
-        ("updates", MSG, 74, REPEATED),
-    ),
-    (  # 74
-        "UpdateDataSubscription.Update",
-        ("track_sid", STRING, -1, PLAIN),
-        ("subscribe", BOOL, -1, PLAIN),
-        ("options", MSG, 75, OPTIONAL),
-    ),
-    (  # 75
-        "DataTrackSubscriptionOptions",
-        ("target_fps", U32, -1, OPTIONAL),
-    ),
-    (  # 76
-        "EncryptedPacket",
-        ("encryption_type", I32, -1, PLAIN),
-        ("iv", BYTES, -1, PLAIN),
-        ("key_index", U32, -1, PLAIN),
-        ("encrypted_value", BYTES, -1, PLAIN),
-    ),
-    (  # 77
-        "UserPacket",
-        None,
-        ("payload", BYTES, -1, PLAIN),
-        None,
-        ("topic", STRING, -1, OPTIONAL),
-        None,
-        None,
-        None,
-        ("id", STRING, -1, OPTIONAL),
-        ("start_time", U64, -1, OPTIONAL),
-        ("end_time", U64, -1, OPTIONAL),
-        ("nonce", BYTES, -1, PLAIN),
-    ),
-    (  # 78
-        "SipDTMF",
-        None,
-        None,
-        ("code", U32, -1, PLAIN),
-        ("digit", STRING, -1, PLAIN),
-    ),
-    (  # 79
-        "Transcription",
-        None,
-        ("transcribed_participant_identity", STRING, -1, PLAIN),
-        ("track_id", STRING, -1, PLAIN),
-        ("segments", MSG, 80, REPEATED),
-    ),
-    (  # 80
-        "TranscriptionSegment",
-        ("id", STRING, -1, PLAIN),
-        ("text", STRING, -1, PLAIN),
-        ("start_time", U64, -1, PLAIN),
-        ("end_time", U64, -1, PLAIN),
-        ("final", BOOL, -1, PLAIN),
-        ("language", STRING, -1, PLAIN),
-    ),
-    (  # 81
-        "ChatMessage",
-        ("id", STRING, -1, PLAIN),
-        ("timestamp", I64, -1, PLAIN),
-        ("edit_timestamp", I64, -1, OPTIONAL),
-        ("message", STRING, -1, PLAIN),
-        ("deleted", BOOL, -1, PLAIN),
-        ("generated", BOOL, -1, PLAIN),
-    ),
-    (  # 82
-        "RpcRequest",
-        ("id", STRING, -1, PLAIN),
-        ("method", STRING, -1, PLAIN),
-        ("payload", STRING, -1, PLAIN),
-        ("response_timeout_ms", U32, -1, PLAIN),
-        ("version", U32, -1, PLAIN),
-        ("compressed_payload", BYTES, -1, PLAIN),
-    ),
-    (  # 83
-        "RpcAck",
-        ("request_id", STRING, -1, PLAIN),
-    ),
-    (  # 84
-        "RpcResponse",
-        ("request_id", STRING, -1, PLAIN),
-        ("payload", STRING, -1, ONEOF + 8),
-        ("error", MSG, 85, ONEOF + 8),
-        ("compressed_payload", BYTES, -1, ONEOF + 8),
-    ),
-    (  # 85
-        "RpcError",
-        ("code", U32, -1, PLAIN),
-        ("message", STRING, -1, PLAIN),
-        ("data", STRING, -1, PLAIN),
-    ),
-    (  # 86
-        "DataStream.TextHeader",
-        ("operation_type", I32, -1, PLAIN),
-        ("version", I32, -1, PLAIN),
-        ("reply_to_stream_id", STRING, -1, PLAIN),
-        ("attached_stream_ids", STRING, -1, REPEATED),
-        ("generated", BOOL, -1, PLAIN),
-    ),
-    (  # 87
-        "DataStream.ByteHeader",
-        ("name", STRING, -1, PLAIN),
-    ),
-    (  # 88
-        "DataStream.Header",
-        ("stream_id", STRING, -1, PLAIN),
-        ("timestamp", I64, -1, PLAIN),
-        ("topic", STRING, -1, PLAIN),
-        ("mime_type", STRING, -1, PLAIN),
-        ("total_length", U64, -1, OPTIONAL),
-        None,
-        None,
-        ("attributes", MSG, 89, MAP),
-        ("text_header", MSG, 86, ONEOF + 9),
-        ("byte_header", MSG, 87, ONEOF + 9),
-        ("inline_content", BYTES, -1, OPTIONAL),
-        ("compression", I32, -1, PLAIN),
-    ),
-    (  # 89
-        "DataStream.Header.AttributesEntry",
-        ("key", STRING, -1, OPTIONAL),
-        ("value", STRING, -1, OPTIONAL),
-    ),
-    (  # 90
-        "DataStream.Chunk",
-        ("stream_id", STRING, -1, PLAIN),
-        ("chunk_index", U64, -1, PLAIN),
-        ("content", BYTES, -1, PLAIN),
-        ("version", I32, -1, PLAIN),
-    ),
-    (  # 91
-        "DataStream.Trailer",
-        ("stream_id", STRING, -1, PLAIN),
-        ("reason", STRING, -1, PLAIN),
-        ("attributes", MSG, 92, MAP),
-    ),
-    (  # 92
-        "DataStream.Trailer.AttributesEntry",
-        ("key", STRING, -1, OPTIONAL),
-        ("value", STRING, -1, OPTIONAL),
+    (
+        "SignalRequest",  # 0
+        "offer", MSG + (ONEOF + 0 << LABEL) + (25 << SUB),
+        "answer", MSG + (ONEOF + 0 << LABEL) + (25 << SUB),
+        "trickle", MSG + (ONEOF + 0 << LABEL) + (27 << SUB),
+        "add_track", MSG + (ONEOF + 0 << LABEL) + (45 << SUB),
+        "mute", MSG + (ONEOF + 0 << LABEL) + (49 << SUB),
+        "subscription", MSG + (ONEOF + 0 << LABEL) + (53 << SUB),
+        "track_setting", MSG + (ONEOF + 0 << LABEL) + (55 << SUB),
+        "leave", MSG + (ONEOF + 0 << LABEL) + (16 << SUB),
+        None, 0,
+        None, 0,
+        "subscription_permission", MSG + (ONEOF + 0 << LABEL) + (56 << SUB),
+        "sync_state", MSG + (ONEOF + 0 << LABEL) + (19 << SUB),
+        "simulate", MSG + (ONEOF + 0 << LABEL) + (22 << SUB),
+        None, 0,
+        "update_metadata", MSG + (ONEOF + 0 << LABEL) + (37 << SUB),
+        "ping_req", MSG + (ONEOF + 0 << LABEL) + (23 << SUB),
+        "update_audio_track", MSG + (ONEOF + 0 << LABEL) + (50 << SUB),
+        None, 0,
+        "publish_data_track_request", MSG + (ONEOF + 0 << LABEL) + (62 << SUB),
+        "unpublish_data_track_request", MSG + (ONEOF + 0 << LABEL) + (64 << SUB),
+        "update_data_subscription", MSG + (ONEOF + 0 << LABEL) + (73 << SUB),
+    ),
+    (
+        "SignalResponse",  # 1
+        "join", MSG + (ONEOF + 1 << LABEL) + (9 << SUB),
+        "answer", MSG + (ONEOF + 1 << LABEL) + (25 << SUB),
+        "offer", MSG + (ONEOF + 1 << LABEL) + (25 << SUB),
+        "trickle", MSG + (ONEOF + 1 << LABEL) + (27 << SUB),
+        "update", MSG + (ONEOF + 1 << LABEL) + (36 << SUB),
+        "track_published", MSG + (ONEOF + 1 << LABEL) + (46 << SUB),
+        None, 0,
+        "leave", MSG + (ONEOF + 1 << LABEL) + (16 << SUB),
+        "mute", MSG + (ONEOF + 1 << LABEL) + (49 << SUB),
+        "speakers_changed", MSG + (ONEOF + 1 << LABEL) + (39 << SUB),
+        "room_update", MSG + (ONEOF + 1 << LABEL) + (31 << SUB),
+        "connection_quality", MSG + (ONEOF + 1 << LABEL) + (41 << SUB),
+        "stream_state_update", MSG + (ONEOF + 1 << LABEL) + (60 << SUB),
+        None, 0,
+        "subscription_permission_update", MSG + (ONEOF + 1 << LABEL) + (58 << SUB),
+        "refresh_token", STRING + (ONEOF + 1 << LABEL),
+        "track_unpublished", MSG + (ONEOF + 1 << LABEL) + (47 << SUB),
+        None, 0,
+        "reconnect", MSG + (ONEOF + 1 << LABEL) + (10 << SUB),
+        "pong_resp", MSG + (ONEOF + 1 << LABEL) + (24 << SUB),
+        "subscription_response", MSG + (ONEOF + 1 << LABEL) + (59 << SUB),
+        "request_response", MSG + (ONEOF + 1 << LABEL) + (43 << SUB),
+        "track_subscribed", MSG + (ONEOF + 1 << LABEL) + (48 << SUB),
+        "room_moved", MSG + (ONEOF + 1 << LABEL) + (32 << SUB),
+        "media_sections_requirement", MSG + (ONEOF + 1 << LABEL) + (28 << SUB),
+        "subscribed_audio_codec_update", MSG + (ONEOF + 1 << LABEL) + (51 << SUB),
+        "publish_data_track_response", MSG + (ONEOF + 1 << LABEL) + (63 << SUB),
+        "unpublish_data_track_response", MSG + (ONEOF + 1 << LABEL) + (65 << SUB),
+        "data_track_subscriber_handles", MSG + (ONEOF + 1 << LABEL) + (70 << SUB),
+    ),
+    (
+        "WrappedJoinRequest",  # 2
+        "compression", I32 + (PLAIN << LABEL),
+        "join_request", BYTES + (PLAIN << LABEL),
+    ),
+    (
+        "JoinRequest",  # 3
+        "client_info", MSG + (OPTIONAL << LABEL) + (8 << SUB),
+        "connection_settings", MSG + (OPTIONAL << LABEL) + (7 << SUB),
+        "metadata", STRING + (PLAIN << LABEL),
+        "participant_attributes", MSG + (MAP << LABEL) + (6 << SUB),
+        "add_track_requests", MSG + (REPEATED << LABEL) + (45 << SUB),
+        "publisher_offer", MSG + (OPTIONAL << LABEL) + (25 << SUB),
+        "reconnect", BOOL + (PLAIN << LABEL),
+        "reconnect_reason", I32 + (PLAIN << LABEL),
+        "participant_sid", STRING + (PLAIN << LABEL),
+        "sync_state", MSG + (OPTIONAL << LABEL) + (19 << SUB),
+    ),
+    (
+        "DataPacket",  # 4
+        "kind", I32 + (PLAIN << LABEL),
+        "user", MSG + (ONEOF + 6 << LABEL) + (77 << SUB),
+        None, 0,
+        "participant_identity", STRING + (PLAIN << LABEL),
+        "destination_identities", STRING + (REPEATED << LABEL),
+        "sip_dtmf", MSG + (ONEOF + 6 << LABEL) + (78 << SUB),
+        "transcription", MSG + (ONEOF + 6 << LABEL) + (79 << SUB),
+        None, 0,
+        "chat_message", MSG + (ONEOF + 6 << LABEL) + (81 << SUB),
+        "rpc_request", MSG + (ONEOF + 6 << LABEL) + (82 << SUB),
+        "rpc_ack", MSG + (ONEOF + 6 << LABEL) + (83 << SUB),
+        "rpc_response", MSG + (ONEOF + 6 << LABEL) + (84 << SUB),
+        "stream_header", MSG + (ONEOF + 6 << LABEL) + (88 << SUB),
+        "stream_chunk", MSG + (ONEOF + 6 << LABEL) + (90 << SUB),
+        "stream_trailer", MSG + (ONEOF + 6 << LABEL) + (91 << SUB),
+        "sequence", U32 + (PLAIN << LABEL),
+        "participant_sid", STRING + (PLAIN << LABEL),
+        "encrypted_packet", MSG + (ONEOF + 6 << LABEL) + (76 << SUB),
+    ),
+    (
+        "EncryptedPacketPayload",  # 5
+        "user", MSG + (ONEOF + 7 << LABEL) + (77 << SUB),
+        None, 0,
+        "chat_message", MSG + (ONEOF + 7 << LABEL) + (81 << SUB),
+        "rpc_request", MSG + (ONEOF + 7 << LABEL) + (82 << SUB),
+        "rpc_ack", MSG + (ONEOF + 7 << LABEL) + (83 << SUB),
+        "rpc_response", MSG + (ONEOF + 7 << LABEL) + (84 << SUB),
+        "stream_header", MSG + (ONEOF + 7 << LABEL) + (88 << SUB),
+        "stream_chunk", MSG + (ONEOF + 7 << LABEL) + (90 << SUB),
+        "stream_trailer", MSG + (ONEOF + 7 << LABEL) + (91 << SUB),
+    ),
+    (
+        "JoinRequest.ParticipantAttributesEntry",  # 6
+        "key", STRING + (OPTIONAL << LABEL),
+        "value", STRING + (OPTIONAL << LABEL),
+    ),
+    (
+        "ConnectionSettings",  # 7
+        "auto_subscribe", BOOL + (PLAIN << LABEL),
+        "adaptive_stream", BOOL + (PLAIN << LABEL),
+        "subscriber_allow_pause", BOOL + (OPTIONAL << LABEL),
+        "disable_ice_lite", BOOL + (PLAIN << LABEL),
+        "auto_subscribe_data_track", BOOL + (OPTIONAL << LABEL),
+    ),
+    (
+        "ClientInfo",  # 8
+        "sdk", I32 + (PLAIN << LABEL),
+        "version", STRING + (PLAIN << LABEL),
+        "protocol", I32 + (PLAIN << LABEL),
+        "os", STRING + (PLAIN << LABEL),
+        "os_version", STRING + (PLAIN << LABEL),
+        "device_model", STRING + (PLAIN << LABEL),
+        "browser", STRING + (PLAIN << LABEL),
+        "browser_version", STRING + (PLAIN << LABEL),
+        None, 0,
+        "network", STRING + (PLAIN << LABEL),
+        "other_sdks", STRING + (PLAIN << LABEL),
+        "client_protocol", I32 + (PLAIN << LABEL),
+        "capabilities", I32 + (REPEATED << LABEL),
+    ),
+    (
+        "JoinResponse",  # 9
+        "room", MSG + (OPTIONAL << LABEL) + (29 << SUB),
+        "participant", MSG + (OPTIONAL << LABEL) + (33 << SUB),
+        "other_participants", MSG + (REPEATED << LABEL) + (33 << SUB),
+        "server_version", STRING + (PLAIN << LABEL),
+        "ice_servers", MSG + (REPEATED << LABEL) + (11 << SUB),
+        "subscriber_primary", BOOL + (PLAIN << LABEL),
+        "alternative_url", STRING + (PLAIN << LABEL),
+        "client_configuration", MSG + (OPTIONAL << LABEL) + (13 << SUB),
+        "server_region", STRING + (PLAIN << LABEL),
+        "ping_timeout", I32 + (PLAIN << LABEL),
+        "ping_interval", I32 + (PLAIN << LABEL),
+        "server_info", MSG + (OPTIONAL << LABEL) + (12 << SUB),
+        "sif_trailer", BYTES + (PLAIN << LABEL),
+        "enabled_publish_codecs", MSG + (REPEATED << LABEL) + (15 << SUB),
+        "fast_publish", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "ReconnectResponse",  # 10
+        "ice_servers", MSG + (REPEATED << LABEL) + (11 << SUB),
+        "client_configuration", MSG + (OPTIONAL << LABEL) + (13 << SUB),
+        "server_info", MSG + (OPTIONAL << LABEL) + (12 << SUB),
+        "last_message_seq", U32 + (PLAIN << LABEL),
+    ),
+    (
+        "ICEServer",  # 11
+        "urls", STRING + (REPEATED << LABEL),
+        "username", STRING + (PLAIN << LABEL),
+        "credential", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "ServerInfo",  # 12
+        "edition", I32 + (PLAIN << LABEL),
+        "version", STRING + (PLAIN << LABEL),
+        "protocol", I32 + (PLAIN << LABEL),
+        "region", STRING + (PLAIN << LABEL),
+        "node_id", STRING + (PLAIN << LABEL),
+        "debug_info", STRING + (PLAIN << LABEL),
+        "agent_protocol", I32 + (PLAIN << LABEL),
+    ),
+    (
+        "ClientConfiguration",  # 13
+        None, 0,
+        None, 0,
+        "resume_connection", I32 + (PLAIN << LABEL),
+        "disabled_codecs", MSG + (OPTIONAL << LABEL) + (14 << SUB),
+        "force_relay", I32 + (PLAIN << LABEL),
+    ),
+    (
+        "DisabledCodecs",  # 14
+        "codecs", MSG + (REPEATED << LABEL) + (15 << SUB),
+        "publish", MSG + (REPEATED << LABEL) + (15 << SUB),
+    ),
+    (
+        "Codec",  # 15
+        "mime", STRING + (PLAIN << LABEL),
+        "fmtp_line", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "LeaveRequest",  # 16
+        "can_reconnect", BOOL + (PLAIN << LABEL),
+        "reason", I32 + (PLAIN << LABEL),
+        "action", I32 + (PLAIN << LABEL),
+        "regions", MSG + (OPTIONAL << LABEL) + (17 << SUB),
+    ),
+    (
+        "RegionSettings",  # 17
+        "regions", MSG + (REPEATED << LABEL) + (18 << SUB),
+    ),
+    (
+        "RegionInfo",  # 18
+        "region", STRING + (PLAIN << LABEL),
+        "url", STRING + (PLAIN << LABEL),
+        "distance", I64 + (PLAIN << LABEL),
+    ),
+    (
+        "SyncState",  # 19
+        "answer", MSG + (OPTIONAL << LABEL) + (25 << SUB),
+        "subscription", MSG + (OPTIONAL << LABEL) + (53 << SUB),
+        "publish_tracks", MSG + (REPEATED << LABEL) + (46 << SUB),
+        "data_channels", MSG + (REPEATED << LABEL) + (20 << SUB),
+        "offer", MSG + (OPTIONAL << LABEL) + (25 << SUB),
+        "track_sids_disabled", STRING + (REPEATED << LABEL),
+        "datachannel_receive_states", MSG + (REPEATED << LABEL) + (21 << SUB),
+        "publish_data_tracks", MSG + (REPEATED << LABEL) + (63 << SUB),
+        "data_subscription", MSG + (OPTIONAL << LABEL) + (73 << SUB),
+    ),
+    (
+        "DataChannelInfo",  # 20
+        "label", STRING + (PLAIN << LABEL),
+        "id", U32 + (PLAIN << LABEL),
+        "target", I32 + (PLAIN << LABEL),
+    ),
+    (
+        "DataChannelReceiveState",  # 21
+        "publisher_sid", STRING + (PLAIN << LABEL),
+        "last_seq", U32 + (PLAIN << LABEL),
+    ),
+    (
+        "SimulateScenario",  # 22
+        "speaker_update", I32 + (ONEOF + 2 << LABEL),
+        "node_failure", BOOL + (ONEOF + 2 << LABEL),
+        "migration", BOOL + (ONEOF + 2 << LABEL),
+        "server_leave", BOOL + (ONEOF + 2 << LABEL),
+        "switch_candidate_protocol", I32 + (ONEOF + 2 << LABEL),
+        "subscriber_bandwidth", I64 + (ONEOF + 2 << LABEL),
+        "disconnect_signal_on_resume", BOOL + (ONEOF + 2 << LABEL),
+        "disconnect_signal_on_resume_no_messages", BOOL + (ONEOF + 2 << LABEL),
+        "leave_request_full_reconnect", BOOL + (ONEOF + 2 << LABEL),
+    ),
+    (
+        "Ping",  # 23
+        "timestamp", I64 + (PLAIN << LABEL),
+        "rtt", I64 + (PLAIN << LABEL),
+    ),
+    (
+        "Pong",  # 24
+        "last_ping_timestamp", I64 + (PLAIN << LABEL),
+        "timestamp", I64 + (PLAIN << LABEL),
+    ),
+    (
+        "SessionDescription",  # 25
+        "type", STRING + (PLAIN << LABEL),
+        "sdp", STRING + (PLAIN << LABEL),
+        "id", U32 + (PLAIN << LABEL),
+        "mid_to_track_id", MSG + (MAP << LABEL) + (26 << SUB),
+    ),
+    (
+        "SessionDescription.MidToTrackIdEntry",  # 26
+        "key", STRING + (OPTIONAL << LABEL),
+        "value", STRING + (OPTIONAL << LABEL),
+    ),
+    (
+        "TrickleRequest",  # 27
+        "candidateInit", STRING + (PLAIN << LABEL),
+        "target", I32 + (PLAIN << LABEL),
+        "final", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "MediaSectionsRequirement",  # 28
+        "num_audios", U32 + (PLAIN << LABEL),
+        "num_videos", U32 + (PLAIN << LABEL),
+    ),
+    (
+        "Room",  # 29
+        "sid", STRING + (PLAIN << LABEL),
+        "name", STRING + (PLAIN << LABEL),
+        "empty_timeout", U32 + (PLAIN << LABEL),
+        "max_participants", U32 + (PLAIN << LABEL),
+        "creation_time", I64 + (PLAIN << LABEL),
+        None, 0,
+        "enabled_codecs", MSG + (REPEATED << LABEL) + (15 << SUB),
+        "metadata", STRING + (PLAIN << LABEL),
+        "num_participants", U32 + (PLAIN << LABEL),
+        "active_recording", BOOL + (PLAIN << LABEL),
+        "num_publishers", U32 + (PLAIN << LABEL),
+        None, 0,
+        "version", MSG + (OPTIONAL << LABEL) + (30 << SUB),
+        "departure_timeout", U32 + (PLAIN << LABEL),
+        "creation_time_ms", I64 + (PLAIN << LABEL),
+    ),
+    (
+        "TimedVersion",  # 30
+        "unix_micro", I64 + (PLAIN << LABEL),
+        "ticks", I32 + (PLAIN << LABEL),
+    ),
+    (
+        "RoomUpdate",  # 31
+        "room", MSG + (OPTIONAL << LABEL) + (29 << SUB),
+    ),
+    (
+        "RoomMovedResponse",  # 32
+        "room", MSG + (OPTIONAL << LABEL) + (29 << SUB),
+        "token", STRING + (PLAIN << LABEL),
+        "participant", MSG + (OPTIONAL << LABEL) + (33 << SUB),
+        "other_participants", MSG + (REPEATED << LABEL) + (33 << SUB),
+    ),
+    (
+        "ParticipantInfo",  # 33
+        "sid", STRING + (PLAIN << LABEL),
+        "identity", STRING + (PLAIN << LABEL),
+        "state", I32 + (PLAIN << LABEL),
+        "tracks", MSG + (REPEATED << LABEL) + (44 << SUB),
+        "metadata", STRING + (PLAIN << LABEL),
+        "joined_at", I64 + (PLAIN << LABEL),
+        None, 0,
+        None, 0,
+        "name", STRING + (PLAIN << LABEL),
+        "version", U32 + (PLAIN << LABEL),
+        "permission", MSG + (OPTIONAL << LABEL) + (35 << SUB),
+        "region", STRING + (PLAIN << LABEL),
+        "is_publisher", BOOL + (PLAIN << LABEL),
+        "kind", I32 + (PLAIN << LABEL),
+        "attributes", MSG + (MAP << LABEL) + (34 << SUB),
+        "disconnect_reason", I32 + (PLAIN << LABEL),
+        "joined_at_ms", I64 + (PLAIN << LABEL),
+        "kind_details", I32 + (REPEATED << LABEL),
+        "data_tracks", MSG + (REPEATED << LABEL) + (66 << SUB),
+        "client_protocol", I32 + (PLAIN << LABEL),
+        "capabilities", I32 + (REPEATED << LABEL),
+    ),
+    (
+        "ParticipantInfo.AttributesEntry",  # 34
+        "key", STRING + (OPTIONAL << LABEL),
+        "value", STRING + (OPTIONAL << LABEL),
+    ),
+    (
+        "ParticipantPermission",  # 35
+        "can_subscribe", BOOL + (PLAIN << LABEL),
+        "can_publish", BOOL + (PLAIN << LABEL),
+        "can_publish_data", BOOL + (PLAIN << LABEL),
+        None, 0,
+        None, 0,
+        None, 0,
+        "hidden", BOOL + (PLAIN << LABEL),
+        None, 0,
+        "can_publish_sources", I32 + (REPEATED << LABEL),
+        "can_update_metadata", BOOL + (PLAIN << LABEL),
+        None, 0,
+        "can_subscribe_metrics", BOOL + (PLAIN << LABEL),
+        "can_manage_agent_session", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "ParticipantUpdate",  # 36
+        "participants", MSG + (REPEATED << LABEL) + (33 << SUB),
+    ),
+    (
+        "UpdateParticipantMetadata",  # 37
+        "metadata", STRING + (PLAIN << LABEL),
+        "name", STRING + (PLAIN << LABEL),
+        "attributes", MSG + (MAP << LABEL) + (38 << SUB),
+        "request_id", U32 + (PLAIN << LABEL),
+    ),
+    (
+        "UpdateParticipantMetadata.AttributesEntry",  # 38
+        "key", STRING + (OPTIONAL << LABEL),
+        "value", STRING + (OPTIONAL << LABEL),
+    ),
+    (
+        "SpeakersChanged",  # 39
+        "speakers", MSG + (REPEATED << LABEL) + (40 << SUB),
+    ),
+    (
+        "SpeakerInfo",  # 40
+        "sid", STRING + (PLAIN << LABEL),
+        "level", FLOAT + (PLAIN << LABEL),
+        "active", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "ConnectionQualityUpdate",  # 41
+        "updates", MSG + (REPEATED << LABEL) + (42 << SUB),
+    ),
+    (
+        "ConnectionQualityInfo",  # 42
+        "participant_sid", STRING + (PLAIN << LABEL),
+        "quality", I32 + (PLAIN << LABEL),
+        "score", FLOAT + (PLAIN << LABEL),
+    ),
+    (
+        "RequestResponse",  # 43
+        "request_id", U32 + (PLAIN << LABEL),
+        "reason", I32 + (PLAIN << LABEL),
+        "message", STRING + (PLAIN << LABEL),
+        "trickle", MSG + (ONEOF + 3 << LABEL) + (27 << SUB),
+        "add_track", MSG + (ONEOF + 3 << LABEL) + (45 << SUB),
+        "mute", MSG + (ONEOF + 3 << LABEL) + (49 << SUB),
+        "update_metadata", MSG + (ONEOF + 3 << LABEL) + (37 << SUB),
+        "update_audio_track", MSG + (ONEOF + 3 << LABEL) + (50 << SUB),
+        None, 0,
+        "publish_data_track", MSG + (ONEOF + 3 << LABEL) + (62 << SUB),
+        "unpublish_data_track", MSG + (ONEOF + 3 << LABEL) + (64 << SUB),
+    ),
+    (
+        "TrackInfo",  # 44
+        "sid", STRING + (PLAIN << LABEL),
+        "type", I32 + (PLAIN << LABEL),
+        "name", STRING + (PLAIN << LABEL),
+        "muted", BOOL + (PLAIN << LABEL),
+        "width", U32 + (PLAIN << LABEL),
+        "height", U32 + (PLAIN << LABEL),
+        None, 0,
+        None, 0,
+        "source", I32 + (PLAIN << LABEL),
+        None, 0,
+        "mime_type", STRING + (PLAIN << LABEL),
+        "mid", STRING + (PLAIN << LABEL),
+        None, 0,
+        None, 0,
+        "disable_red", BOOL + (PLAIN << LABEL),
+        "encryption", I32 + (PLAIN << LABEL),
+        "stream", STRING + (PLAIN << LABEL),
+        "version", MSG + (OPTIONAL << LABEL) + (30 << SUB),
+        "audio_features", I32 + (REPEATED << LABEL),
+    ),
+    (
+        "AddTrackRequest",  # 45
+        "cid", STRING + (PLAIN << LABEL),
+        "name", STRING + (PLAIN << LABEL),
+        "type", I32 + (PLAIN << LABEL),
+        None, 0,
+        None, 0,
+        "muted", BOOL + (PLAIN << LABEL),
+        None, 0,
+        "source", I32 + (PLAIN << LABEL),
+        None, 0,
+        None, 0,
+        "sid", STRING + (PLAIN << LABEL),
+        None, 0,
+        "disable_red", BOOL + (PLAIN << LABEL),
+        "encryption", I32 + (PLAIN << LABEL),
+        "stream", STRING + (PLAIN << LABEL),
+        None, 0,
+        "audio_features", I32 + (REPEATED << LABEL),
+    ),
+    (
+        "TrackPublishedResponse",  # 46
+        "cid", STRING + (PLAIN << LABEL),
+        "track", MSG + (OPTIONAL << LABEL) + (44 << SUB),
+    ),
+    (
+        "TrackUnpublishedResponse",  # 47
+        "track_sid", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "TrackSubscribed",  # 48
+        "track_sid", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "MuteTrackRequest",  # 49
+        "sid", STRING + (PLAIN << LABEL),
+        "muted", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "UpdateLocalAudioTrack",  # 50
+        "track_sid", STRING + (PLAIN << LABEL),
+        "features", I32 + (REPEATED << LABEL),
+    ),
+    (
+        "SubscribedAudioCodecUpdate",  # 51
+        "track_sid", STRING + (PLAIN << LABEL),
+        "subscribed_audio_codecs", MSG + (REPEATED << LABEL) + (52 << SUB),
+    ),
+    (
+        "SubscribedAudioCodec",  # 52
+        "codec", STRING + (PLAIN << LABEL),
+        "enabled", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "UpdateSubscription",  # 53
+        "track_sids", STRING + (REPEATED << LABEL),
+        "subscribe", BOOL + (PLAIN << LABEL),
+        "participant_tracks", MSG + (REPEATED << LABEL) + (54 << SUB),
+    ),
+    (
+        "ParticipantTracks",  # 54
+        "participant_sid", STRING + (PLAIN << LABEL),
+        "track_sids", STRING + (REPEATED << LABEL),
+    ),
+    (
+        "UpdateTrackSettings",  # 55
+        "track_sids", STRING + (REPEATED << LABEL),
+        None, 0,
+        "disabled", BOOL + (PLAIN << LABEL),
+        None, 0,
+        None, 0,
+        None, 0,
+        None, 0,
+        "priority", U32 + (PLAIN << LABEL),
+    ),
+    (
+        "SubscriptionPermission",  # 56
+        "all_participants", BOOL + (PLAIN << LABEL),
+        "track_permissions", MSG + (REPEATED << LABEL) + (57 << SUB),
+    ),
+    (
+        "TrackPermission",  # 57
+        "participant_sid", STRING + (PLAIN << LABEL),
+        "all_tracks", BOOL + (PLAIN << LABEL),
+        "track_sids", STRING + (REPEATED << LABEL),
+        "participant_identity", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "SubscriptionPermissionUpdate",  # 58
+        "participant_sid", STRING + (PLAIN << LABEL),
+        "track_sid", STRING + (PLAIN << LABEL),
+        "allowed", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "SubscriptionResponse",  # 59
+        "track_sid", STRING + (PLAIN << LABEL),
+        "err", I32 + (PLAIN << LABEL),
+    ),
+    (
+        "StreamStateUpdate",  # 60
+        "stream_states", MSG + (REPEATED << LABEL) + (61 << SUB),
+    ),
+    (
+        "StreamStateInfo",  # 61
+        "participant_sid", STRING + (PLAIN << LABEL),
+        "track_sid", STRING + (PLAIN << LABEL),
+        "state", I32 + (PLAIN << LABEL),
+    ),
+    (
+        "PublishDataTrackRequest",  # 62
+        "pub_handle", U32 + (PLAIN << LABEL),
+        "name", STRING + (PLAIN << LABEL),
+        "encryption", I32 + (PLAIN << LABEL),
+        "frame_encoding", MSG + (OPTIONAL << LABEL) + (67 << SUB),
+        "schema", MSG + (OPTIONAL << LABEL) + (69 << SUB),
+    ),
+    (
+        "PublishDataTrackResponse",  # 63
+        "info", MSG + (OPTIONAL << LABEL) + (66 << SUB),
+    ),
+    (
+        "UnpublishDataTrackRequest",  # 64
+        "pub_handle", U32 + (PLAIN << LABEL),
+    ),
+    (
+        "UnpublishDataTrackResponse",  # 65
+        "info", MSG + (OPTIONAL << LABEL) + (66 << SUB),
+    ),
+    (
+        "DataTrackInfo",  # 66
+        "pub_handle", U32 + (PLAIN << LABEL),
+        "sid", STRING + (PLAIN << LABEL),
+        "name", STRING + (PLAIN << LABEL),
+        "encryption", I32 + (PLAIN << LABEL),
+        "frame_encoding", MSG + (OPTIONAL << LABEL) + (67 << SUB),
+        "schema", MSG + (OPTIONAL << LABEL) + (69 << SUB),
+    ),
+    (
+        "DataTrackFrameEncoding",  # 67
+        "well_known", I32 + (ONEOF + 4 << LABEL),
+        "custom", STRING + (ONEOF + 4 << LABEL),
+    ),
+    (
+        "DataTrackSchemaEncoding",  # 68
+        "well_known", I32 + (ONEOF + 5 << LABEL),
+        "custom", STRING + (ONEOF + 5 << LABEL),
+    ),
+    (
+        "DataTrackSchemaId",  # 69
+        "name", STRING + (PLAIN << LABEL),
+        "encoding", MSG + (OPTIONAL << LABEL) + (68 << SUB),
+    ),
+    (
+        "DataTrackSubscriberHandles",  # 70
+        "sub_handles", MSG + (MAP << LABEL) + (72 << SUB),
+    ),
+    (
+        "DataTrackSubscriberHandles.PublishedDataTrack",  # 71
+        "publisher_identity", STRING + (PLAIN << LABEL),
+        "publisher_sid", STRING + (PLAIN << LABEL),
+        "track_sid", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "DataTrackSubscriberHandles.SubHandlesEntry",  # 72
+        "key", U32 + (OPTIONAL << LABEL),
+        "value", MSG + (OPTIONAL << LABEL) + (71 << SUB),
+    ),
+    (
+        "UpdateDataSubscription",  # 73
+        "updates", MSG + (REPEATED << LABEL) + (74 << SUB),
+    ),
+    (
+        "UpdateDataSubscription.Update",  # 74
+        "track_sid", STRING + (PLAIN << LABEL),
+        "subscribe", BOOL + (PLAIN << LABEL),
+        "options", MSG + (OPTIONAL << LABEL) + (75 << SUB),
+    ),
+    (
+        "DataTrackSubscriptionOptions",  # 75
+        "target_fps", U32 + (OPTIONAL << LABEL),
+    ),
+    (
+        "EncryptedPacket",  # 76
+        "encryption_type", I32 + (PLAIN << LABEL),
+        "iv", BYTES + (PLAIN << LABEL),
+        "key_index", U32 + (PLAIN << LABEL),
+        "encrypted_value", BYTES + (PLAIN << LABEL),
+    ),
+    (
+        "UserPacket",  # 77
+        None, 0,
+        "payload", BYTES + (PLAIN << LABEL),
+        None, 0,
+        "topic", STRING + (OPTIONAL << LABEL),
+        None, 0,
+        None, 0,
+        None, 0,
+        "id", STRING + (OPTIONAL << LABEL),
+        "start_time", U64 + (OPTIONAL << LABEL),
+        "end_time", U64 + (OPTIONAL << LABEL),
+        "nonce", BYTES + (PLAIN << LABEL),
+    ),
+    (
+        "SipDTMF",  # 78
+        None, 0,
+        None, 0,
+        "code", U32 + (PLAIN << LABEL),
+        "digit", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "Transcription",  # 79
+        None, 0,
+        "transcribed_participant_identity", STRING + (PLAIN << LABEL),
+        "track_id", STRING + (PLAIN << LABEL),
+        "segments", MSG + (REPEATED << LABEL) + (80 << SUB),
+    ),
+    (
+        "TranscriptionSegment",  # 80
+        "id", STRING + (PLAIN << LABEL),
+        "text", STRING + (PLAIN << LABEL),
+        "start_time", U64 + (PLAIN << LABEL),
+        "end_time", U64 + (PLAIN << LABEL),
+        "final", BOOL + (PLAIN << LABEL),
+        "language", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "ChatMessage",  # 81
+        "id", STRING + (PLAIN << LABEL),
+        "timestamp", I64 + (PLAIN << LABEL),
+        "edit_timestamp", I64 + (OPTIONAL << LABEL),
+        "message", STRING + (PLAIN << LABEL),
+        "deleted", BOOL + (PLAIN << LABEL),
+        "generated", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "RpcRequest",  # 82
+        "id", STRING + (PLAIN << LABEL),
+        "method", STRING + (PLAIN << LABEL),
+        "payload", STRING + (PLAIN << LABEL),
+        "response_timeout_ms", U32 + (PLAIN << LABEL),
+        "version", U32 + (PLAIN << LABEL),
+        "compressed_payload", BYTES + (PLAIN << LABEL),
+    ),
+    (
+        "RpcAck",  # 83
+        "request_id", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "RpcResponse",  # 84
+        "request_id", STRING + (PLAIN << LABEL),
+        "payload", STRING + (ONEOF + 8 << LABEL),
+        "error", MSG + (ONEOF + 8 << LABEL) + (85 << SUB),
+        "compressed_payload", BYTES + (ONEOF + 8 << LABEL),
+    ),
+    (
+        "RpcError",  # 85
+        "code", U32 + (PLAIN << LABEL),
+        "message", STRING + (PLAIN << LABEL),
+        "data", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "DataStream.TextHeader",  # 86
+        "operation_type", I32 + (PLAIN << LABEL),
+        "version", I32 + (PLAIN << LABEL),
+        "reply_to_stream_id", STRING + (PLAIN << LABEL),
+        "attached_stream_ids", STRING + (REPEATED << LABEL),
+        "generated", BOOL + (PLAIN << LABEL),
+    ),
+    (
+        "DataStream.ByteHeader",  # 87
+        "name", STRING + (PLAIN << LABEL),
+    ),
+    (
+        "DataStream.Header",  # 88
+        "stream_id", STRING + (PLAIN << LABEL),
+        "timestamp", I64 + (PLAIN << LABEL),
+        "topic", STRING + (PLAIN << LABEL),
+        "mime_type", STRING + (PLAIN << LABEL),
+        "total_length", U64 + (OPTIONAL << LABEL),
+        None, 0,
+        None, 0,
+        "attributes", MSG + (MAP << LABEL) + (89 << SUB),
+        "text_header", MSG + (ONEOF + 9 << LABEL) + (86 << SUB),
+        "byte_header", MSG + (ONEOF + 9 << LABEL) + (87 << SUB),
+        "inline_content", BYTES + (OPTIONAL << LABEL),
+        "compression", I32 + (PLAIN << LABEL),
+    ),
+    (
+        "DataStream.Header.AttributesEntry",  # 89
+        "key", STRING + (OPTIONAL << LABEL),
+        "value", STRING + (OPTIONAL << LABEL),
+    ),
+    (
+        "DataStream.Chunk",  # 90
+        "stream_id", STRING + (PLAIN << LABEL),
+        "chunk_index", U64 + (PLAIN << LABEL),
+        "content", BYTES + (PLAIN << LABEL),
+        "version", I32 + (PLAIN << LABEL),
+    ),
+    (
+        "DataStream.Trailer",  # 91
+        "stream_id", STRING + (PLAIN << LABEL),
+        "reason", STRING + (PLAIN << LABEL),
+        "attributes", MSG + (MAP << LABEL) + (92 << SUB),
+    ),
+    (
+        "DataStream.Trailer.AttributesEntry",  # 92
+        "key", STRING + (OPTIONAL << LABEL),
+        "value", STRING + (OPTIONAL << LABEL),
     ),
 )

@@ -22,8 +22,10 @@ for folder in ("csrc/bind", "csrc/proto", "tests/c", "firmware"):
 import gen_schema  # noqa: E402
 from build_tools import Toolchain  # noqa: E402
 from internals import load  # noqa: E402
-from linnet import schema  # noqa: E402
+from linnet import records, schema  # noqa: E402
 
+# FIELDS[index of a message][number] = (name, kind, index of the nested message, label)
+FIELDS = [{number: field for number, *field in records.fields_of(i)} for i in range(len(schema.MESSAGES))]
 INDEX = {message[0]: i for i, message in enumerate(schema.MESSAGES)}
 PACKAGE = "livekit."
 
@@ -103,16 +105,14 @@ def comparable(kind, value):
 
 def as_dict(message, index):
     """A message of upb as the dict that records.decode() should give."""
-    fields = schema.MESSAGES[index]
     found = {}
     for descriptor, value in message.ListFields():
-        field = fields[descriptor.number] if descriptor.number < len(fields) else None
-        if field is None:
+        if descriptor.number not in FIELDS[index]:
             continue
-        name, kind, sub, label = field
+        name, kind, sub, label = FIELDS[index][descriptor.number]
         assert name == descriptor.name
         if label == schema.MAP:
-            inner = schema.MESSAGES[sub][2]
+            inner = FIELDS[sub][2]
             pairs = value.items() if hasattr(value, "items") else [(entry.key, entry.value) for entry in value]
             found[name] = {key: as_dict(each, inner[2]) if inner[1] == schema.MSG else each for key, each in pairs}
         elif kind == schema.MSG:
@@ -126,13 +126,12 @@ def as_dict(message, index):
 def canonical(message, index):
     """What records.decode() gave, without defaults that were written out: upb does not tell those."""
     found = {}
-    for field in schema.MESSAGES[index][1:]:
-        if field is None or field[0] not in message:
+    for name, kind, sub, label in FIELDS[index].values():
+        if name not in message:
             continue
-        name, kind, sub, label = field
         value = message[name]
         if label == schema.MAP:
-            inner = schema.MESSAGES[sub][2]
+            inner = FIELDS[sub][2]
             found[name] = {key: canonical(value[key], inner[2]) if inner[1] == schema.MSG else value[key]
                            for key in value}
         elif kind == schema.MSG:
@@ -218,13 +217,13 @@ def paths():
     while todo:
         name = todo.pop(0)
         root, way = found[name]
-        for field in schema.MESSAGES[INDEX[name]][1:]:
-            if field is None or field[1] != schema.MSG:
+        for field in FIELDS[INDEX[name]].values():
+            if field[1] != schema.MSG:
                 continue
             sub = field[2]
             if field[3] == schema.MAP:
-                sub = schema.MESSAGES[sub][2][2]
-                if sub < 0:
+                _, kind, sub, _ = FIELDS[sub][2]
+                if kind != schema.MSG:
                     continue
             if schema.MESSAGES[sub][0] not in found:
                 found[schema.MESSAGES[sub][0]] = (root, [*way, field])

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "app")]
 
+import test_records  # noqa: E402
 from google.protobuf.message import DecodeError  # noqa: E402
 from protobuf_peers import (  # noqa: E402
-    INDEX, Native, as_dict, canonical, mapless, ours, paths, randomise, schema, wheel, wrapped)
+    FIELDS, INDEX, Native, as_dict, canonical, mapless, ours, paths, randomise, schema, wheel, wrapped)
 
 from linnet import records  # noqa: E402
 from linnet.errors import Protocol  # noqa: E402
@@ -88,20 +89,20 @@ def test_the_round_trips_met_every_field():
     met = set()
 
     def visit(message, index):
-        fields = {entry[0]: entry for entry in schema.MESSAGES[index][1:] if entry is not None}
+        fields = {field[0]: field for field in FIELDS[index].values()}
         for name, value in message.items():
             _, kind, sub, label = fields[name]
             met.add((index, name))
             if label == schema.MAP:
                 met.update(((sub, "key"), (sub, "value")) if value else ())
-                inner = schema.MESSAGES[sub][2]
+                inner = FIELDS[sub][2]
                 for each in value.values() if inner[1] == schema.MSG else ():
                     visit(each, inner[2])
             elif kind == schema.MSG:
                 for each in value if label == schema.REPEATED else [value]:
                     visit(each, sub)
 
-    every = {(i, entry[0]) for i, message in enumerate(schema.MESSAGES) for entry in message[1:] if entry is not None}
+    every = {(i, field[0]) for i, fields in enumerate(FIELDS) for field in fields.values()}
     for name, (root, _) in paths().items():
         own = {entry for entry in every if entry[0] == INDEX[name]}
         for seed in range(SEEDS):
@@ -391,6 +392,15 @@ def test_the_record_of_a_known_message_is_what_the_header_says(native):
     assert record[:native.pb_decode(RESPONSE, wire, record)] == expected
     out = bytearray(200)
     assert out[:native.pb_encode(RESPONSE, expected, out)] == wire
+
+
+def test_the_cases_that_micropython_plays_back_are_what_the_codec_gives(native):
+    for root, _, wire, record in test_records.CASES:
+        wire, record = bytes.fromhex(wire), bytes.fromhex(record)
+        out = bytearray(len(record))
+        assert native.pb_decode(INDEX[root] + 1, wire, out) == len(record) and out == record
+        out = bytearray(len(wire))
+        assert native.pb_encode(INDEX[root] + 1, record, out) == len(wire) and out == wire
 
 
 def test_a_wrong_call_is_no_wrong_packet(native):
