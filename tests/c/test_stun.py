@@ -1,7 +1,6 @@
 """csrc/net/stun.c: RFC 5769 vectors, what it builds, and what it makes of hostile bytes."""
 
 import hashlib
-import hmac
 import ipaddress
 import json
 import random
@@ -12,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from internals import CRYPTO, load
+from stun_wire import HEADER, TRANSACTION, attribute, message, seal, sign
 
 mod = load("stun", ["net/stun.c", *CRYPTO],
            ["errors.h", "wire.h", "crypto.h", "address.h", "net/stun.h"], third_party=["mbedtls"])
 ffi, lib = mod.ffi, mod.lib
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "rfc5769.json").read_text())
-TRANSACTION = bytes(range(1, 13))
 KINDS = {"request": lib.LINNET_STUN_REQUEST, "success": lib.LINNET_STUN_SUCCESS}
-HEADER = 20
 
 
 def key_of(password):
@@ -29,7 +27,8 @@ def key_of(password):
     return key
 
 
-KEY = key_of(b"password of the peer 24b")
+PASSWORD = b"password of the peer 24b"
+KEY = key_of(PASSWORD)
 
 
 def parse(data):
@@ -82,27 +81,6 @@ def build(kind, *puts, key=KEY, capacity=1200, transaction=TRANSACTION):
         put(out, *args)
     n = lib.linnet_stun_end(out, ffi.NULL if key is None else key)
     return n if n < 0 else bytes(ffi.buffer(buf, n))
-
-
-def attribute(kind, value, padding=b"\0"):
-    return struct.pack("!HH", kind, len(value)) + value + padding * (-len(value) % 4)
-
-
-def message(*attributes, kind=0x0001, length=None):
-    body = b"".join(attributes)
-    return struct.pack("!HHI", kind, len(body) if length is None else length, 0x2112A442) + TRANSACTION + body
-
-
-def sign(data, password=b"password of the peer 24b"):
-    """An independent MESSAGE-INTEGRITY."""
-    head = data[:2] + struct.pack("!H", len(data) - HEADER + 24) + data[4:]
-    return head + attribute(8, hmac.digest(password, head, hashlib.sha1))
-
-
-def seal(data):
-    """An independent FINGERPRINT."""
-    head = data[:2] + struct.pack("!H", len(data) - HEADER + 8) + data[4:]
-    return head + attribute(0x8028, struct.pack("!I", zlib.crc32(head) ^ 0x5354554E))
 
 
 def a_check():
@@ -183,7 +161,7 @@ def test_a_check_reads_back_as_it_was_written():
 def test_a_check_is_what_an_independent_writer_makes():
     head = message(attribute(6, b"theirs:ours"), attribute(0x24, struct.pack("!I", 0x6E0001FF)),
                    attribute(0x802A, bytes.fromhex("0123456789abcdef")), attribute(0x25, b""))
-    assert a_check() == seal(sign(head))
+    assert a_check() == seal(sign(head, PASSWORD))
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "255.255.255.255", "2001:db8::1", "ff02::1"])
@@ -233,7 +211,7 @@ def test_a_username_over_508_bytes_is_not_written():
 
 def test_what_follows_message_integrity_is_ignored_except_the_fingerprint():
     """RFC 8489 14.5: otherwise anyone on the path could add USE-CANDIDATE."""
-    signed = sign(message(attribute(6, b"a:b")))
+    signed = sign(message(attribute(6, b"a:b")), PASSWORD)
     added = signed + attribute(0x25, b"") + attribute(0x24, b"\1\2\3\4") + attribute(0x7FFF, b"")
     data = seal(added)
     result, msg = parse(data)
