@@ -7,7 +7,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from crypto_parts import load_with_crypto
 
@@ -204,7 +204,7 @@ class OpenSsl:
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
         if certificate:
             context.use_certificate(self.certificate)
-            context.use_privatekey(crypto.PKey.from_cryptography_key(key))
+            context.use_privatekey(key)
         if profiles:
             context.set_tlsext_use_srtp(profiles)
         context.set_options(SSL.OP_NO_QUERY_MTU)
@@ -225,11 +225,11 @@ class OpenSsl:
         if padding:
             filler = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), bytes(padding))
             builder = builder.add_extension(filler, critical=False)
-        return crypto.X509.from_cryptography(builder.sign(key, hashes.SHA256()))
+        return builder.sign(key, hashes.SHA256())
 
     @property
     def fingerprint(self):
-        return bytes.fromhex(self.certificate.digest("sha256").decode().replace(":", ""))
+        return self.certificate.fingerprint(hashes.SHA256())
 
     def step(self):
         try:
