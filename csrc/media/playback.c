@@ -25,6 +25,7 @@ struct linnet_playback {
     uint32_t pcm_at, decoder_at; /* offsets from the start of the struct */
     uint32_t at, len;  /* of the PCM: next to hand out, end */
     uint32_t made_up;  /* samples of concealment without a real packet between */
+    uint32_t owed;     /* of a frame longer than the PCM area: samples still to conceal */
     uint32_t tail_len; /* of a skipped frame's beginning, to blend into the next frame */
     uint32_t ssrc;
     int32_t fade;      /* gain at the end of what was made last, Q15; 0 = silent */
@@ -32,6 +33,7 @@ struct linnet_playback {
     uint16_t gain_was_q12;
     uint8_t has_ssrc;
     uint8_t is_quiet;
+    uint8_t is_new_source; /* the decoder starts afresh with the next packet */
     int16_t tail[RATE_MAX / 1000 * RAMP_MS];
 };
 
@@ -79,10 +81,10 @@ int linnet_playback_init(void *mem, size_t len, const linnet_media_config_t *cfg
     return linnet_decoder_init(decoder_of(p), p->rate);
 }
 
-/* What is decoded already still plays; the next packet starts a fresh decoder. */
+/* What is decoded already still plays and is led to silence; only the next packet starts a fresh decoder. */
 static void start_afresh(linnet_playback_t *p) {
     linnet_jitter_flush(&p->jitter);
-    linnet_decoder_reset(decoder_of(p));
+    p->is_new_source = 1;
     p->tail_len = 0;
 }
 
@@ -91,7 +93,7 @@ void linnet_playback_reset(linnet_playback_t *p) {
     linnet_meter_init(&p->meter);
     p->at = p->len = 0;
     p->fade = 0;
-    p->made_up = 0;
+    p->made_up = p->owed = 0;
     p->is_quiet = 0;
     p->has_ssrc = 0;
 }
@@ -135,11 +137,10 @@ static void make_up(linnet_playback_t *p, uint32_t n) {
     hand_out(p, n);
 }
 
-/* A loss: concealment that goes silent when it lasts. Silence stays silent until a packet comes. */
-static void conceal(linnet_playback_t *p, uint32_t n) {
+/* Some samples of a loss: concealment that goes silent when it lasts. Silence stays silent until a packet comes. */
+static void bridge(linnet_playback_t *p, uint32_t n) {
     uint32_t start = ms_to_samples(p, FADE_AFTER_MS);
     uint32_t end = 2 * start;
-    p->stats.concealed++;
     if (p->fade == 0) {
         silence(p, n);
         return;
@@ -154,6 +155,14 @@ static void conceal(linnet_playback_t *p, uint32_t n) {
         if (to == 0) p->stats.faded++;
     }
     p->made_up += n;
+}
+
+/* A lost frame, in parts when it is longer than the PCM area. */
+static void conceal(linnet_playback_t *p, uint32_t n) {
+    uint32_t part = n < p->cap ? n : p->cap;
+    p->stats.concealed++;
+    p->owed = n - part;
+    bridge(p, part);
 }
 
 /* The sender's own silence: comfort noise by Opus, at whatever gain a loss before it has left. */
@@ -194,14 +203,17 @@ static void skip(linnet_playback_t *p, uint32_t n) {
 }
 
 static void play_packet(linnet_playback_t *p, int kind, const uint8_t *payload, size_t len, uint32_t n) {
-    int got = linnet_decode(decoder_of(p), payload, len, pcm_of(p), p->cap);
+    int got;
+    if (p->is_new_source) linnet_decoder_reset(decoder_of(p));
+    p->is_new_source = 0;
+    got = linnet_decode(decoder_of(p), payload, len, pcm_of(p), p->cap);
     if (got <= 0) {
         if (got == LINNET_ERR_SPACE) {
             p->stats.too_long++;
         } else {
             p->stats.malformed++;
         }
-        conceal(p, n < p->cap ? n : p->cap);
+        conceal(p, n);
         return;
     }
     p->stats.decoded++;
@@ -240,27 +252,30 @@ static void wait_silently(linnet_playback_t *p) {
 static int refill(linnet_playback_t *p, uint64_t now_us) {
     const uint8_t *payload;
     size_t len;
-    int kind = linnet_jitter_get(&p->jitter, now_us, &payload, &len);
-    uint32_t n = linnet_jitter_duration(&p->jitter) * (p->rate / 1000) / 48;
-    if (kind == LINNET_JITTER_PACKET || kind == LINNET_JITTER_SKIP) {
-        play_packet(p, kind, payload, len, n);
+    uint32_t n;
+    int kind;
+    if (p->owed > 0) {
+        n = p->owed < p->cap ? p->owed : p->cap;
+        p->owed -= n;
+        bridge(p, n);
         return 1;
     }
-    if (n > p->cap) n = p->cap;
-    switch (kind) {
-    case LINNET_JITTER_FEC:
-        play_fec(p, payload, len, n);
-        return 1;
-    case LINNET_JITTER_LOST:
-        conceal(p, n);
-        return 1;
-    case LINNET_JITTER_DTX:
-        comfort(p, n);
-        return 1;
-    default:
+    kind = linnet_jitter_get(&p->jitter, now_us, &payload, &len);
+    n = linnet_jitter_duration(&p->jitter) * (p->rate / 1000) / 48;
+    if (kind == LINNET_JITTER_WAIT) {
         wait_silently(p);
         return p->len > 0;
     }
+    if (kind == LINNET_JITTER_PACKET || kind == LINNET_JITTER_SKIP) {
+        play_packet(p, kind, payload, len, n);
+    } else if (kind == LINNET_JITTER_FEC && n <= p->cap) {
+        play_fec(p, payload, len, n);
+    } else if (kind == LINNET_JITTER_DTX && n <= p->cap) {
+        comfort(p, n);
+    } else {
+        conceal(p, n);
+    }
+    return 1;
 }
 
 int linnet_playback_pull(linnet_playback_t *p, uint64_t now_us, int16_t *pcm, size_t n) {
