@@ -16,6 +16,7 @@ RUN = LINNET_VARIANT=$$($(BUILD_PY) variant) $(PY)
 C_FILES = $(shell git ls-files 'csrc/*.c' 'csrc/*.h')
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
+SANITIZE_TESTS ?= $(wildcard tests/c tests/app tests/scenario)
 
 # The first Python that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -43,7 +44,7 @@ test: venv-test extension livekit-server ## every test, against a real livekit-s
 server: venv-build livekit-server ## build the pinned livekit-server into the cache (80 s, once)
 
 .PHONY: sanitize
-sanitize: venv-test ## C and scenario tests under the address and undefined-behaviour sanitizers
+sanitize: venv-test ## the tests of the core and the app layer under the address and undefined-behaviour sanitizers
 	LINNET_SANITIZE=$${LINNET_SANITIZE:-address,undefined} $(MAKE) --no-print-directory extension sanitized-tests
 
 .PHONY: fuzz
@@ -94,4 +95,4 @@ livekit-server: | venv-build
 .PHONY: sanitized-tests
 sanitized-tests:
 	env $$($(BUILD_PY) sanitizer-env) LINNET_VARIANT=$$($(BUILD_PY) variant) \
-		$(PY) -m pytest tests/c tests/scenario $(PYTEST_ARGS)
+		$(PY) -m pytest $(SANITIZE_TESTS) $(PYTEST_ARGS)

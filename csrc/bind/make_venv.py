@@ -56,7 +56,7 @@ def installed_sets(folder, key):
 
 def create(folder):
     if importlib.util.find_spec("ensurepip") is None:
-        raise VenvError(f"{sys.executable} has no ensurepip, so it cannot make a venv. Debian: apt install python3-venv")
+        raise VenvError(f"{sys.executable} has no ensurepip and cannot make a venv. Debian: apt install python3-venv")
     say(f"creating {folder} with Python {sys.version.split()[0]}")
     shutil.rmtree(folder, ignore_errors=True)
     done = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
