@@ -123,6 +123,7 @@ class Badge:
         """Join, stay until told to stop or the room ends, leave."""
         device, room = self.device, self.room
         device.options.tracks = (self.microphone,)
+        room.prepare(device.options)
         url, token = await device.details()
         await room.connect(url, token, device.options)
         me = room.local_participant

@@ -58,6 +58,7 @@ class Room(EventEmitter):
         super().__init__()
         self.port = port
         self._volume = 1.0
+        self._prepared = None
         self._clear()
 
     def _clear(self):
@@ -120,6 +121,12 @@ class Room(EventEmitter):
 
     # --- coming and going ---
 
+    def prepare(self, options):
+        """Make keys and certificate for the next connect() with these RoomOptions. On a device it
+        takes a good part of a second: do it while the token is fetched, or at boot."""
+        if self._prepared is None or self._prepared.options is not options:
+            self._prepared = Engine(self.port, options, self._on_engine)
+
     async def connect(self, url, token, options=None):
         """Join. Returns when the media path is up; raises a LinnetError that says what is wrong
         and what helps. `token` is never shown, logged or stored."""
@@ -141,7 +148,9 @@ class Room(EventEmitter):
         self._clear()
         self._connecting = connecting
         self._started = self.port.clock.ticks_us()
-        engine = self._engine = Engine(self.port, options, self._on_engine)
+        self.prepare(options)
+        engine, self._prepared = self._prepared, None
+        self._engine = engine
         self.set_volume(self._volume)
         try:
             requests = [self._own.add_request(track) for track in options.tracks]
