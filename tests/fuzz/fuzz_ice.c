@@ -14,8 +14,10 @@ typedef struct {
     linnet_rng_t rng;
     uint64_t now_us;
     linnet_hmac_sha1_t local, remote; /* right now */
-    linnet_addr_t asked;              /* where the latest check went */
-    uint8_t transaction[12];          /* and its transaction */
+    linnet_hmac_sha1_t old_local;     /* before the latest restart */
+    char old_ufrag[LINNET_ICE_UFRAG_LEN + 1];
+    linnet_addr_t asked;     /* where the latest check went */
+    uint8_t transaction[12]; /* and its transaction */
     uint32_t requests_given;
 } world_t;
 
@@ -36,6 +38,7 @@ static linnet_addr_t address(wire_in_t *in) {
 }
 
 static void update_local_key(world_t *w) {
+    w->old_local = w->local;
     linnet_hmac_sha1_init(&w->local, (const uint8_t *)linnet_ice_pwd(&w->ice), LINNET_ICE_PWD_LEN);
 }
 
@@ -54,7 +57,9 @@ static void give(world_t *w, const linnet_addr_t *from, const uint8_t *data, siz
 }
 
 /* The fuzzer's attributes in a message with right credentials. */
-static void give_signed(world_t *w, wire_in_t *in, int kind) {
+static void give_signed(world_t *w, wire_in_t *in, int kind, int old) {
+    const char *ufrag = old ? w->old_ufrag : linnet_ice_ufrag(&w->ice);
+    const linnet_hmac_sha1_t *local = old ? &w->old_local : &w->local;
     uint8_t buf[600];
     wire_out_t out = wire_out(buf, sizeof buf);
     linnet_addr_t from = address(in);
@@ -65,7 +70,7 @@ static void give_signed(world_t *w, wire_in_t *in, int kind) {
         uint8_t transaction[12] = {0};
         transaction[0] = (uint8_t)w->requests_given;
         linnet_stun_begin(&out, kind, transaction);
-        linnet_stun_put_username(&out, linnet_ice_ufrag(&w->ice), LINNET_ICE_UFRAG_LEN, "peer", 4);
+        linnet_stun_put_username(&out, ufrag, LINNET_ICE_UFRAG_LEN, "peer", 4);
         if (!(from.port & 1)) linnet_stun_put_priority(&out, (uint32_t)from.port << 24);
     } else {
         if (from.port & 1) from = w->asked;
@@ -73,7 +78,7 @@ static void give_signed(world_t *w, wire_in_t *in, int kind) {
         if (kind == LINNET_STUN_SUCCESS) linnet_stun_put_mapped(&out, &from, w->transaction);
     }
     wire_put(&out, body.data, body.len);
-    n = linnet_stun_end(&out, kind == LINNET_STUN_REQUEST ? &w->local : &w->remote);
+    n = linnet_stun_end(&out, kind == LINNET_STUN_REQUEST ? local : &w->remote);
     if (n > 0) give(w, &from, buf, (size_t)n);
 }
 
@@ -81,7 +86,8 @@ static void drain(world_t *w) {
     uint8_t buf[256];
     linnet_addr_t to;
     int n, i;
-    for (i = 0; (n = linnet_ice_poll(&w->ice, &w->rng, w->now_us, &to, buf, sizeof buf)) != 0; i++) {
+    for (i = 0; (n = linnet_ice_poll(&w->ice, &w->rng, w->now_us, &to, buf, sizeof buf)) != 0;
+         i++) {
         require(n > 0 && n <= (int)sizeof buf && i < 64 && linnet_stun_is(buf, (size_t)n));
         if (buf[0] == 0 && buf[1] == 1) {
             w->asked = to;
@@ -111,9 +117,9 @@ static void step(world_t *w, wire_in_t *in) {
     case 0:
     case 1: w->now_us += (uint64_t)wire_u8(in) * 1000; break;
     case 2: w->now_us += (uint64_t)wire_u8(in) * 1000000; break;
-    case 3: give_signed(w, in, LINNET_STUN_REQUEST); break;
-    case 4: give_signed(w, in, LINNET_STUN_SUCCESS); break;
-    case 5: give_signed(w, in, LINNET_STUN_ERROR); break;
+    case 3: give_signed(w, in, LINNET_STUN_REQUEST, what >> 7); break;
+    case 4: give_signed(w, in, LINNET_STUN_SUCCESS, what >> 7); break;
+    case 5: give_signed(w, in, LINNET_STUN_ERROR, what >> 7); break;
     case 6:
         addr = address(in);
         raw = wire_take(in, wire_u8(in));
@@ -129,6 +135,7 @@ static void step(world_t *w, wire_in_t *in) {
         break;
     case 9: set_remote(w, in); break;
     case 10:
+        memcpy(w->old_ufrag, linnet_ice_ufrag(&w->ice), sizeof w->old_ufrag);
         linnet_ice_restart(&w->ice, &w->rng);
         update_local_key(w);
         break;
