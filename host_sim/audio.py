@@ -4,6 +4,9 @@ Both follow linnet.port.Audio: capture_into() gives whole frames that are due, p
 """
 
 import collections
+import contextlib
+import os
+import sys
 import threading
 import time
 import wave
@@ -12,6 +15,7 @@ from linnet.errors import Refused
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 RING_MS = 60  # between driver and device, each way
+MAX_WAV = 1 << 28  # bytes of sound: more than two hours at 16 kHz
 
 
 def read_wav(path):
@@ -21,15 +25,20 @@ def read_wav(path):
     try:
         with wave.open(str(path), "rb") as file:
             rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
+            if file.getnframes() * width * channels > MAX_WAV:
+                raise Refused("wav-format", f"{path} is longer than {MAX_WAV >> 20} MiB")
             data = file.readframes(file.getnframes())
-    except FileNotFoundError:
-        raise Refused("file-missing", f"there is no file {path}") from None
-    except (OSError, EOFError, wave.Error) as error:
-        raise Refused("wav-format", f"{path} is no PCM WAV file: {error}") from None
+    except OSError as error:
+        raise Refused("file-missing", f"{path} cannot be read: {error.strerror}") from None
+    except (EOFError, wave.Error) as error:
+        raise Refused("wav-format", f"{path} is no PCM WAV file: {error or 'it ends too early'}") from None
     if width != 2:
         raise Refused("wav-format", f"{path} has {8 * width}-bit samples, not 16-bit ones")
     if rate not in RATES:
         raise Refused("wav-format", f"{path} has {rate} samples a second, which no device has")
+    data = data[: len(data) - len(data) % (2 * max(1, channels))]  # of a file that was cut short
+    if not data:
+        raise Refused("wav-format", f"{path} holds no sound")
     if channels == 2:
         pairs = memoryview(data).cast("h")
         mono = memoryview(bytearray(len(data) // 2)).cast("h")
@@ -50,7 +59,7 @@ class WavAudio:
         self.rate = rate
         self._samples = memoryview(samples)
         self._out_path = out
-        self._out = None
+        self._out_file = self._out = None
         self._waits = wait
         self._now_us = ticks_us or (lambda: time.monotonic_ns() // 1000)
         self._started = None
@@ -59,6 +68,7 @@ class WavAudio:
         self._played = 0
         self._ring = rate * RING_MS // 1000
         self.underruns = 0
+        self.trouble = ""  # why the file written is not complete
 
     @property
     def finished(self):
@@ -68,22 +78,35 @@ class WavAudio:
     def begin(self):
         self._waits = False
 
-    def start(self):
+    def check(self):
+        """Raise what start() would, before a room is joined."""
         if self._out_path and self._out is None:
             try:
-                self._out = wave.open(str(self._out_path), "wb")
+                self._out_file = open(self._out_path, "wb")
             except OSError as error:
                 raise Refused("file-missing", f"{self._out_path} cannot be written: {error.strerror}") from None
+            self._out = wave.open(self._out_file, "wb")
             self._out.setnchannels(1)
             self._out.setsampwidth(2)
             self._out.setframerate(self.rate)
+            self._write(b"")
+
+    def start(self):
+        self.check()
         self._started = self._now_us()
 
     def stop(self):
         self._started = None
         if self._out is not None:
-            self._out.close()
-            self._out = None
+            try:
+                self._out.close()
+                self._out_file.close()
+            except (OSError, wave.Error) as error:
+                self._failed(error)
+            self._out_file = self._out = None
+
+    def _failed(self, error):
+        self.trouble = f"{self._out_path} is not complete: {getattr(error, 'strerror', None) or error}"
 
     def _due(self):
         return (self._now_us() - self._started) * self.rate // 1000000
@@ -117,8 +140,11 @@ class WavAudio:
 
     def _write(self, data):
         self._played += len(data) // 2
-        if self._out is not None:
-            self._out.writeframesraw(data)
+        if self._out is not None and not self.trouble:
+            try:
+                self._out.writeframesraw(data)
+            except OSError as error:  # a full disk ends the recording, not the call
+                self._failed(error)
 
 
 class DeviceAudio:
@@ -138,26 +164,40 @@ class DeviceAudio:
         self.overruns = 0
         self.underruns = 0
         self.finished = False
+        self.trouble = ""
 
     def begin(self):
         pass
 
+    def _options(self):
+        return {"samplerate": self.rate, "channels": 1, "dtype": "int16"}
+
+    def check(self):
+        """Raise what start() would, before a room is joined."""
+        with _quiet():
+            sounddevice = _import_sounddevice()
+            try:
+                if self._wants[0]:
+                    sounddevice.check_input_settings(**self._options())
+                if self._wants[1]:
+                    sounddevice.check_output_settings(**self._options())
+            except (sounddevice.PortAudioError, ValueError) as error:
+                raise _no_device(error, self._wants) from None
+
     def start(self):
-        try:
-            import sounddevice
-        except (ImportError, OSError) as error:
-            raise Refused("no-audio-device", f"sounddevice cannot be used here: {error}") from None
-        options = {"samplerate": self.rate, "channels": 1, "dtype": "int16", "blocksize": self.rate // 100}
-        try:
-            if self._wants[0]:
-                self._streams.append(sounddevice.RawInputStream(callback=self._hear, **options))
-            if self._wants[1]:
-                self._streams.append(sounddevice.RawOutputStream(callback=self._speak, **options))
-            for stream in self._streams:
-                stream.start()
-        except (sounddevice.PortAudioError, ValueError) as error:
-            self.stop()
-            raise Refused("no-audio-device", f"the sound device does not open: {error}") from None
+        with _quiet():
+            sounddevice = _import_sounddevice()
+            options = dict(self._options(), blocksize=self.rate // 100)
+            try:
+                if self._wants[0]:
+                    self._streams.append(sounddevice.RawInputStream(callback=self._hear, **options))
+                if self._wants[1]:
+                    self._streams.append(sounddevice.RawOutputStream(callback=self._speak, **options))
+                for stream in self._streams:
+                    stream.start()
+            except (sounddevice.PortAudioError, ValueError) as error:
+                self.stop()
+                raise _no_device(error, self._wants) from None
 
     def stop(self):
         for stream in self._streams:
@@ -207,3 +247,76 @@ class DeviceAudio:
         with self._lock:
             self._to_play += buf
         return len(buf) // 2
+
+
+class PairAudio:
+    """The microphone of one adapter and the speaker of another, both at one rate."""
+
+    def __init__(self, microphone, speaker):
+        self.rate = microphone.rate
+        self._microphone = microphone
+        self._speaker = speaker
+        self.capture_into = microphone.capture_into
+        self.play = speaker.play
+        self.play_room = speaker.play_room
+        self.begin = microphone.begin
+
+    @property
+    def finished(self):
+        return self._microphone.finished
+
+    @property
+    def trouble(self):
+        return self._microphone.trouble or self._speaker.trouble
+
+    @property
+    def underruns(self):
+        return self._speaker.underruns
+
+    def check(self):
+        self._microphone.check()
+        self._speaker.check()
+
+    def start(self):
+        self._microphone.start()
+        try:
+            self._speaker.start()
+        except Refused:
+            self._microphone.stop()
+            raise
+
+    def stop(self):
+        self._microphone.stop()
+        self._speaker.stop()
+
+
+def _import_sounddevice():
+    try:
+        import sounddevice
+    except ImportError:
+        cure = "Install it with pip install sounddevice, or use --wav and --out."
+        raise Refused("no-audio-device", "the Python package sounddevice is missing", cure) from None
+    except OSError as error:
+        cure = "Install PortAudio (Debian: apt install libportaudio2), or use --wav and --out."
+        raise Refused("no-audio-device", f"there is no sound here: {error}", cure) from None
+    return sounddevice
+
+
+def _no_device(error, wants):
+    what = " and ".join(name for name, wanted in zip(("microphone", "speaker"), wants, strict=True) if wanted)
+    return Refused("no-audio-device", f"the {what} of this machine cannot be used: {error.args[0]}")
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps ALSA's own complaints off the terminal: what matters of them is in the exception."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
