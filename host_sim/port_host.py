@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import threading
 import time
 
 from . import native  # noqa: F401  (makes the core importable as _linnet)
@@ -158,7 +159,7 @@ class HostNet:
         step = on_step or (lambda name: None)
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await _resolve(loop, host, port)
         except OSError as error:
             raise Refused("name-not-resolved", f"{host} has no address: {_reason(error)}") from None
         step("dns")
@@ -189,6 +190,38 @@ class HostNet:
                 except (OSError, ssl.SSLError) as error:
                     raise Refused("tls-refused", f"the CA file cannot be used: {_reason(error)}") from None
         return self._context
+
+
+async def _resolve(loop, host, port):
+    """getaddrinfo without asyncio's thread pool, which a resolver that never answers would keep from ending."""
+    try:
+        # An address literal, or nothing the system could not say at once.
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        pass
+    answer = loop.create_future()
+
+    def settle(outcome, error):
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(outcome)
+        else:
+            answer.set_exception(error)
+
+    def ask():
+        outcome = error = None
+        try:
+            outcome = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as problem:
+            error = problem if isinstance(problem, OSError) else OSError("the name is too long or has empty parts")
+        try:
+            loop.call_soon_threadsafe(settle, outcome, error)
+        except RuntimeError:
+            pass  # the loop is gone: nobody waits any more
+
+    threading.Thread(target=ask, daemon=True, name="resolver").start()
+    return await answer
 
 
 async def _connect_first(loop, found, host, port):
