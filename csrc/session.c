@@ -64,8 +64,8 @@ static layout_t make_layout(const session_config_t *config) {
     l.capture = l.dtls + align_up(linnet_dtls_size());
     l.playback = l.capture + align_up(linnet_capture_size(&config->media));
     l.sctp_send = l.playback + config->tracks * align_up(linnet_playback_size(&config->media));
-    l.sctp_recv = l.sctp_send + align_up(session_send_mem(config));
-    l.total = l.sctp_recv + align_up(session_recv_mem(config));
+    l.sctp_recv = l.sctp_send + align_up(linnet_session_send_mem(config));
+    l.total = l.sctp_recv + align_up(linnet_session_recv_mem(config));
     return l;
 }
 
@@ -90,20 +90,20 @@ static int init_media(linnet_session_t *s, uint8_t *base, const layout_t *l) {
         rc = linnet_playback_init(s->track[i].playback, each, &s->config.media);
     }
     if (rc == 0) rc = linnet_mixer_init(&s->mixer, &s->config.media);
-    if (rc == 0) session_media_init(s);
+    if (rc == 0) linnet_session_media_init(s);
     return rc;
 }
 
 static void tell_local(linnet_session_t *s) {
     session_event_t *event;
-    wire_out_t body = session_event(s, &event);
+    wire_out_t body = linnet_session_event(s, &event);
     const char *ufrag = linnet_ice_ufrag(&s->ice), *pwd = linnet_ice_pwd(&s->ice);
     wire_put(&body, s->identity.fingerprint, 32);
     wire_put_u8(&body, LINNET_ICE_UFRAG_LEN);
     wire_put(&body, ufrag, LINNET_ICE_UFRAG_LEN);
     wire_put_u8(&body, LINNET_ICE_PWD_LEN);
     wire_put(&body, pwd, LINNET_ICE_PWD_LEN);
-    session_event_done(s, event, LINNET_OUT_LOCAL, &body);
+    linnet_session_event_done(s, event, LINNET_OUT_LOCAL, &body);
 }
 
 int linnet_session_init(void *mem, size_t mem_len, const uint8_t *cfg, size_t cfg_len,
@@ -147,15 +147,15 @@ void linnet_session_wipe(linnet_session_t *s) {
 
 /* --- events --- */
 
-/* A place for the next event; its body is written through the cursor, then session_event_done. */
-wire_out_t session_event(linnet_session_t *s, session_event_t **event) {
+/* A place for the next event; its body is written through the cursor, then linnet_session_event_done. */
+wire_out_t linnet_session_event(linnet_session_t *s, session_event_t **event) {
     *event = NULL;
     if (s->event_n == EVENT_QUEUE) return wire_out(s->scratch, 0);
     *event = &s->event[(s->event_head + s->event_n) % EVENT_QUEUE];
     return wire_out((*event)->body, EVENT_MAX);
 }
 
-void session_event_done(linnet_session_t *s, session_event_t *event, int kind, const wire_out_t *body) {
+void linnet_session_event_done(linnet_session_t *s, session_event_t *event, int kind, const wire_out_t *body) {
     if (!event || !wire_out_ok(body)) {
         s->counts.events_lost++;
         return;
@@ -170,11 +170,11 @@ static void tell_state(linnet_session_t *s, int layer, int state, int detail) {
     wire_out_t body;
     if (s->layer[layer].state == state) return;
     s->layer[layer].state = (uint8_t)state;
-    body = session_event(s, &event);
+    body = linnet_session_event(s, &event);
     wire_put_u8(&body, (uint8_t)layer);
     wire_put_u8(&body, (uint8_t)state);
     wire_put_u16le(&body, (uint16_t)(int16_t)detail);
-    session_event_done(s, event, LINNET_OUT_STATE, &body);
+    linnet_session_event_done(s, event, LINNET_OUT_STATE, &body);
 }
 
 static int ice_state(int state) {
@@ -217,28 +217,28 @@ static void tell_selected(linnet_session_t *s) {
     if (!linnet_ice_selected(&s->ice, &remote)) return;
     if (linnet_addr_equal(&remote, &s->selected) && remote.socket == s->selected.socket) return;
     s->selected = remote;
-    body = session_event(s, &event);
+    body = linnet_session_event(s, &event);
     linnet_addr_write(&body, &remote);
     wire_put_u32le(&body, linnet_ice_rtt_us(&s->ice));
-    session_event_done(s, event, LINNET_OUT_SELECTED, &body);
+    linnet_session_event_done(s, event, LINNET_OUT_SELECTED, &body);
 }
 
 /* --- bringing the layers up --- */
 
 static void dtls_up(linnet_session_t *s) {
-    int rc = session_media_start(s);
+    int rc = linnet_session_media_start(s);
     if (rc < 0) {
         tell_state(s, LINNET_LAYER_DTLS, LINNET_STATE_FAILED, rc);
         return;
     }
     tell_state(s, LINNET_LAYER_DTLS, LINNET_STATE_CONNECTED, 0);
-    session_data_start(s);
+    linnet_session_data_start(s);
 }
 
 static void read_dtls(linnet_session_t *s) {
     int n;
     while ((n = linnet_dtls_read(s->dtls, s->scratch, sizeof s->scratch)) > 0) {
-        if (s->sctp_ready) session_data_input(s, s->scratch, (size_t)n);
+        if (s->sctp_ready) linnet_session_data_input(s, s->scratch, (size_t)n);
     }
 }
 
@@ -292,9 +292,9 @@ static int on_datagram(linnet_session_t *s, wire_in_t *in) {
     }
     if (first >= 128 && first <= 191 && s->has_media) { /* RTP, RTCP */
         if (linnet_rtcp_is(s->scratch, len)) {
-            session_rtcp_input(s, s->scratch, len);
+            linnet_session_rtcp_input(s, s->scratch, len);
         } else {
-            session_rtp_input(s, s->scratch, len);
+            linnet_session_rtp_input(s, s->scratch, len);
         }
         return 0;
     }
@@ -355,12 +355,12 @@ static int dispatch(linnet_session_t *s, int kind, wire_in_t *in) {
         linnet_ice_restart(&s->ice, &s->rng);
         tell_local(s);
         return 0;
-    case LINNET_IN_PUBLISH: return session_publish(s, in);
-    case LINNET_IN_MUTE: return session_mute(s, in);
-    case LINNET_IN_TRACK: return session_track(s, in);
-    case LINNET_IN_CHANNEL: return session_channel_open(s, in);
-    case LINNET_IN_DATA: return session_data_send(s, in);
-    case LINNET_IN_CLOSE_CHANNEL: return session_channel_close(s, in);
+    case LINNET_IN_PUBLISH: return linnet_session_publish(s, in);
+    case LINNET_IN_MUTE: return linnet_session_mute(s, in);
+    case LINNET_IN_TRACK: return linnet_session_track(s, in);
+    case LINNET_IN_CHANNEL: return linnet_session_channel_open(s, in);
+    case LINNET_IN_DATA: return linnet_session_data_send(s, in);
+    case LINNET_IN_CLOSE_CHANNEL: return linnet_session_channel_close(s, in);
     case LINNET_IN_CLOSE: return on_close(s);
     case LINNET_IN_VOLUME: {
         uint16_t gain = wire_u16le(in);
@@ -407,7 +407,7 @@ static int put_idle(linnet_session_t *s, wire_out_t *out) {
     uint64_t at = linnet_ice_deadline(&s->ice);
     /* What cannot leave is not due: the layers above ICE wait for a pair with consent. */
     if (linnet_ice_can_send(&s->ice)) {
-        at = earliest(at, session_media_deadline(s));
+        at = earliest(at, linnet_session_media_deadline(s));
         if (s->dtls_ready) at = earliest(at, linnet_dtls_deadline(s->dtls));
         if (s->sctp_ready) at = earliest(at, linnet_sctp_deadline(&s->sctp));
     }
@@ -443,9 +443,9 @@ static int put_datagram(linnet_session_t *s, uint8_t *buf, const linnet_addr_t *
 static int next_datagram(linnet_session_t *s, uint8_t *buf, size_t cap) {
     int n = 0;
     if (s->dtls_ready) n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
-    if (n == 0) n = session_media_poll(s, buf, cap);
+    if (n == 0) n = linnet_session_media_poll(s, buf, cap);
     if (n == 0 && s->sctp_ready) {
-        session_data_flush(s);
+        linnet_session_data_flush(s);
         n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
     }
     return n;
@@ -456,14 +456,14 @@ static int poll_closing(linnet_session_t *s, uint8_t *buf, size_t cap, const lin
     int n = 0;
     if (s->is_closing == 1) {
         s->is_closing = 2;
-        if (to) n = session_media_bye(s, buf, cap);
+        if (to) n = linnet_session_media_bye(s, buf, cap);
         if (n > 0) return n;
     }
     if (s->is_closing == 2) {
         s->is_closing = 3;
         if (s->sctp_ready) {
             (void)linnet_sctp_abort(&s->sctp, s->now);
-            session_data_flush(s);
+            linnet_session_data_flush(s);
         }
         if (s->dtls_ready) linnet_dtls_close(s->dtls);
     }
@@ -511,7 +511,7 @@ int linnet_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     if (s->event_n) return put_event(s, &out);
     if (!s->is_closed) {
         kind = poll_datagram(s, buf, cap);
-        if (kind == 0 && s->sctp_ready && !s->is_closing) kind = session_data_poll(s, buf, cap);
+        if (kind == 0 && s->sctp_ready && !s->is_closing) kind = linnet_session_data_poll(s, buf, cap);
         if (kind == 0) advance(s);
     }
     if (kind) return kind;
@@ -543,7 +543,7 @@ int linnet_stats(linnet_session_t *s, int which, uint8_t *buf, size_t cap) {
     wire_out_t out = wire_out(buf, cap);
     int rc;
     if (!s || !buf || s->is_closed) return LINNET_ERR_ARG;
-    rc = which < 0 ? session_stats(s, &out) : session_media_stats(s, which, &out);
+    rc = which < 0 ? session_stats(s, &out) : linnet_session_media_stats(s, which, &out);
     if (rc < 0) return rc;
     return wire_out_ok(&out) ? (int)out.pos : LINNET_ERR_SPACE;
 }

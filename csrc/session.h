@@ -122,32 +122,32 @@ struct linnet_session {
 };
 
 /* session.c */
-wire_out_t session_event(linnet_session_t *s, session_event_t **event);
-void session_event_done(linnet_session_t *s, session_event_t *event, int kind, const wire_out_t *body);
+wire_out_t linnet_session_event(linnet_session_t *s, session_event_t **event);
+void linnet_session_event_done(linnet_session_t *s, session_event_t *event, int kind, const wire_out_t *body);
 
 /* session_media.c */
-void session_media_init(linnet_session_t *s);
-int session_media_start(linnet_session_t *s);
-int session_publish(linnet_session_t *s, wire_in_t *in);
-int session_mute(linnet_session_t *s, wire_in_t *in);
-int session_track(linnet_session_t *s, wire_in_t *in);
-void session_rtp_input(linnet_session_t *s, uint8_t *packet, size_t len);
-void session_rtcp_input(linnet_session_t *s, uint8_t *packet, size_t len);
-int session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap); /* > 0: length of a datagram to send */
-int session_media_bye(linnet_session_t *s, uint8_t *buf, size_t cap);
-uint64_t session_media_deadline(const linnet_session_t *s);
-int session_media_stats(linnet_session_t *s, int slot, wire_out_t *out);
+void linnet_session_media_init(linnet_session_t *s);
+int linnet_session_media_start(linnet_session_t *s);
+int linnet_session_publish(linnet_session_t *s, wire_in_t *in);
+int linnet_session_mute(linnet_session_t *s, wire_in_t *in);
+int linnet_session_track(linnet_session_t *s, wire_in_t *in);
+void linnet_session_rtp_input(linnet_session_t *s, uint8_t *packet, size_t len);
+void linnet_session_rtcp_input(linnet_session_t *s, uint8_t *packet, size_t len);
+int linnet_session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap); /* > 0: length of a datagram to send */
+int linnet_session_media_bye(linnet_session_t *s, uint8_t *buf, size_t cap);
+uint64_t linnet_session_media_deadline(const linnet_session_t *s);
+int linnet_session_media_stats(linnet_session_t *s, int slot, wire_out_t *out);
 
 /* session_data.c */
-size_t session_send_mem(const session_config_t *config);
-size_t session_recv_mem(const session_config_t *config);
-int session_channel_open(linnet_session_t *s, wire_in_t *in);
-int session_data_send(linnet_session_t *s, wire_in_t *in);
-int session_channel_close(linnet_session_t *s, wire_in_t *in);
-void session_data_start(linnet_session_t *s);
-void session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len);
-int session_data_poll(linnet_session_t *s, uint8_t *buf, size_t cap); /* a LINNET_OUT kind, or 0; body written */
-void session_data_flush(linnet_session_t *s);                        /* SCTP packets into DTLS records */
+size_t linnet_session_send_mem(const session_config_t *config);
+size_t linnet_session_recv_mem(const session_config_t *config);
+int linnet_session_channel_open(linnet_session_t *s, wire_in_t *in);
+int linnet_session_data_send(linnet_session_t *s, wire_in_t *in);
+int linnet_session_channel_close(linnet_session_t *s, wire_in_t *in);
+void linnet_session_data_start(linnet_session_t *s);
+void linnet_session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len);
+int linnet_session_data_poll(linnet_session_t *s, uint8_t *buf, size_t cap); /* a LINNET_OUT kind, or 0; body written */
+void linnet_session_data_flush(linnet_session_t *s);                        /* SCTP packets into DTLS records */
 
 /* the border's 64-bit little-endian words */
 static inline void wire_put_u64le(wire_out_t *out, uint64_t v) {

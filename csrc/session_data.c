@@ -8,19 +8,19 @@ enum { MESSAGE_HEAD = 8 };
 
 static const uint16_t mtu = LINNET_DTLS_WRITE_MAX & ~3; /* SCTP packets are multiples of 4 bytes */
 
-size_t session_send_mem(const session_config_t *config) {
+size_t linnet_session_send_mem(const session_config_t *config) {
     size_t least = linnet_sctp_send_mem(config->max_message, mtu);
     return config->send_buffer > least ? config->send_buffer : least;
 }
 
-size_t session_recv_mem(const session_config_t *config) {
+size_t linnet_session_recv_mem(const session_config_t *config) {
     size_t least = linnet_sctp_recv_mem(config->max_message, mtu);
     return config->recv_buffer > least ? config->recv_buffer : least;
 }
 
 /* --- commands --- */
 
-int session_channel_open(linnet_session_t *s, wire_in_t *in) {
+int linnet_session_channel_open(linnet_session_t *s, wire_in_t *in) {
     uint8_t unordered = wire_u8(in), negotiated = wire_u8(in);
     uint16_t id = wire_u16le(in), retransmits = wire_u16le(in);
     wire_span_t label = wire_take(in, wire_u8(in));
@@ -37,7 +37,7 @@ static void wants_room(linnet_session_t *s, uint16_t handle) {
     if (s->n_waiting < LINNET_SCTP_STREAMS) s->waiting[s->n_waiting++] = handle;
 }
 
-int session_data_send(linnet_session_t *s, wire_in_t *in) {
+int linnet_session_data_send(linnet_session_t *s, wire_in_t *in) {
     uint16_t handle = wire_u16le(in);
     uint8_t is_string = wire_u8(in);
     int rc;
@@ -50,7 +50,7 @@ int session_data_send(linnet_session_t *s, wire_in_t *in) {
     return rc;
 }
 
-int session_channel_close(linnet_session_t *s, wire_in_t *in) {
+int linnet_session_channel_close(linnet_session_t *s, wire_in_t *in) {
     uint16_t handle = wire_u16le(in);
     if (!wire_ok(in)) return LINNET_ERR_ARG;
     return linnet_dcep_close(&s->dcep, s->sctp_ready ? &s->sctp : NULL, s->now, handle);
@@ -58,15 +58,15 @@ int session_channel_close(linnet_session_t *s, wire_in_t *in) {
 
 /* --- the association --- */
 
-void session_data_start(linnet_session_t *s) {
+void linnet_session_data_start(linnet_session_t *s) {
     linnet_sctp_config_t config;
     memset(&config, 0, sizeof config);
     config.mtu = mtu;
     config.max_message = s->config.max_message;
     config.send_mem = s->sctp_send_mem;
-    config.send_len = session_send_mem(&s->config);
+    config.send_len = linnet_session_send_mem(&s->config);
     config.recv_mem = s->sctp_recv_mem;
-    config.recv_len = session_recv_mem(&s->config);
+    config.recv_len = linnet_session_recv_mem(&s->config);
     if (linnet_sctp_init(&s->sctp, &config, &s->rng) < 0) return;
     s->sctp_ready = 1;
     (void)linnet_sctp_connect(&s->sctp, s->now);
@@ -81,13 +81,13 @@ static void take_events(linnet_session_t *s) {
     }
 }
 
-void session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len) {
+void linnet_session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len) {
     if (linnet_sctp_input(&s->sctp, &s->rng, s->now, packet, len) < 0) s->counts.dropped_sctp++;
     take_events(s);
     linnet_dcep_step(&s->dcep, &s->sctp, s->now);
 }
 
-void session_data_flush(linnet_session_t *s) {
+void linnet_session_data_flush(linnet_session_t *s) {
     int n, i;
     /* Called when the DTLS queue is empty: a burst that fits it, SCTP keeps the rest. */
     for (i = 0; i < LINNET_DTLS_QUEUE / 2; i++) {
@@ -147,13 +147,13 @@ static int put_message(linnet_session_t *s, uint8_t *buf, size_t cap) {
 }
 
 static int put_sendable(linnet_session_t *s, wire_out_t *out) {
-    if (s->n_waiting == 0 || linnet_sctp_buffered(&s->sctp) > session_send_mem(&s->config) / 2) return 0;
+    if (s->n_waiting == 0 || linnet_sctp_buffered(&s->sctp) > linnet_session_send_mem(&s->config) / 2) return 0;
     wire_put_u32le(out, 2);
     wire_put_u16le(out, s->waiting[--s->n_waiting]);
     return LINNET_OUT_SENDABLE;
 }
 
-int session_data_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
+int linnet_session_data_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     wire_out_t out = wire_out(buf, cap);
     int kind = put_channel(s, &out);
     if (kind == 0) kind = put_message(s, buf, cap);

@@ -9,7 +9,7 @@ enum { RTX_MIN_GAP_US = 15000 };
 
 static const uint8_t cname[] = {'l', 'i', 'n', 'n', 'e', 't'};
 
-void session_media_init(linnet_session_t *s) {
+void linnet_session_media_init(linnet_session_t *s) {
     s->rtcp_ssrc = linnet_random_u32(&s->rng) | 1;
     linnet_rtx_init(&s->rtx);
     linnet_rtcp_timer_init(&s->rtcp_timer);
@@ -18,7 +18,7 @@ void session_media_init(linnet_session_t *s) {
 }
 
 /* The handshake is done: keys by role (RFC 5764 4.2). */
-int session_media_start(linnet_session_t *s) {
+int linnet_session_media_start(linnet_session_t *s) {
     linnet_srtp_keys_t keys;
     int client = s->dtls_role == LINNET_DTLS_CLIENT;
     int rc = linnet_dtls_srtp_keys(s->dtls, &keys);
@@ -36,7 +36,7 @@ int session_media_start(linnet_session_t *s) {
 
 /* --- commands --- */
 
-int session_publish(linnet_session_t *s, wire_in_t *in) {
+int linnet_session_publish(linnet_session_t *s, wire_in_t *in) {
     session_publish_t *p = &s->publish;
     uint32_t ssrc = wire_u32le(in);
     uint8_t payload_type = wire_u8(in);
@@ -64,7 +64,7 @@ int session_publish(linnet_session_t *s, wire_in_t *in) {
     return 0;
 }
 
-int session_mute(linnet_session_t *s, wire_in_t *in) {
+int linnet_session_mute(linnet_session_t *s, wire_in_t *in) {
     session_publish_t *p = &s->publish;
     uint8_t muted = wire_u8(in);
     if (!wire_ok(in)) return LINNET_ERR_ARG;
@@ -77,7 +77,7 @@ int session_mute(linnet_session_t *s, wire_in_t *in) {
     return 0;
 }
 
-int session_track(linnet_session_t *s, wire_in_t *in) {
+int linnet_session_track(linnet_session_t *s, wire_in_t *in) {
     uint8_t slot = wire_u8(in);
     uint8_t payload_type = wire_u8(in);
     uint16_t gain = wire_u16le(in);
@@ -177,11 +177,11 @@ static session_track_t *find_track(linnet_session_t *s, uint32_t ssrc) {
 
 static void tell_heard(linnet_session_t *s, session_track_t *t) {
     session_event_t *event;
-    wire_out_t body = session_event(s, &event);
+    wire_out_t body = linnet_session_event(s, &event);
     wire_put_u8(&body, (uint8_t)(t - s->track));
     wire_put_zero(&body, 3);
     wire_put_u32le(&body, t->ssrc);
-    session_event_done(s, event, LINNET_OUT_FIRST_HEARD, &body);
+    linnet_session_event_done(s, event, LINNET_OUT_FIRST_HEARD, &body);
     t->is_heard = 1;
 }
 
@@ -197,7 +197,7 @@ static int open_rtp(linnet_session_t *s, uint8_t *packet, size_t len, int rtcp) 
     return n;
 }
 
-void session_rtp_input(linnet_session_t *s, uint8_t *packet, size_t len) {
+void linnet_session_rtp_input(linnet_session_t *s, uint8_t *packet, size_t len) {
     linnet_rtp_t rtp;
     session_track_t *t;
     int n = open_rtp(s, packet, len, 0);
@@ -230,12 +230,12 @@ static void on_bye(linnet_session_t *s, uint32_t ssrc) {
     session_event_t *event;
     wire_out_t body;
     if (!find_track(s, ssrc)) return;
-    body = session_event(s, &event);
+    body = linnet_session_event(s, &event);
     wire_put_u32le(&body, ssrc);
-    session_event_done(s, event, LINNET_OUT_BYE, &body);
+    linnet_session_event_done(s, event, LINNET_OUT_BYE, &body);
 }
 
-void session_rtcp_input(linnet_session_t *s, uint8_t *packet, size_t len) {
+void linnet_session_rtcp_input(linnet_session_t *s, uint8_t *packet, size_t len) {
     linnet_rtcp_reader_t reader;
     linnet_rtcp_item_t item;
     session_track_t *t;
@@ -277,9 +277,9 @@ static int poll_rtp(linnet_session_t *s, uint8_t *buf, size_t cap) {
     s->counts.rtp_sent++;
     if (!s->publish.has_sent) {
         session_event_t *event;
-        wire_out_t body = session_event(s, &event);
+        wire_out_t body = linnet_session_event(s, &event);
         wire_put_u32le(&body, s->publish.ssrc);
-        session_event_done(s, event, LINNET_OUT_FIRST_SENT, &body);
+        linnet_session_event_done(s, event, LINNET_OUT_FIRST_SENT, &body);
         s->publish.has_sent = 1;
     }
     return (int)len;
@@ -321,7 +321,7 @@ static int build_rtcp(linnet_session_t *s, int bye, uint8_t *buf, size_t cap) {
     return n;
 }
 
-int session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
+int linnet_session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     int n;
     if (!s->has_media) return 0;
     n = poll_rtp(s, buf, cap);
@@ -332,16 +332,16 @@ int session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     return n;
 }
 
-int session_media_bye(linnet_session_t *s, uint8_t *buf, size_t cap) {
+int linnet_session_media_bye(linnet_session_t *s, uint8_t *buf, size_t cap) {
     if (!s->has_media || (!s->publish.has_sent && s->counts.rtp_received == 0)) return 0;
     return build_rtcp(s, 1, buf, cap);
 }
 
-uint64_t session_media_deadline(const linnet_session_t *s) {
+uint64_t linnet_session_media_deadline(const linnet_session_t *s) {
     return s->has_media ? linnet_rtcp_timer_deadline(&s->rtcp_timer) : UINT64_MAX;
 }
 
-int session_media_stats(linnet_session_t *s, int slot, wire_out_t *out) {
+int linnet_session_media_stats(linnet_session_t *s, int slot, wire_out_t *out) {
     const session_track_t *t;
     const linnet_jitter_stats_t *jitter;
     const linnet_playback_stats_t *playback;

@@ -1,0 +1,67 @@
+"""One border: what linnet.h declares, what core.py calls, and what the cffi view offers are the same names."""
+
+import re
+from pathlib import Path
+
+import host_sim.native as native
+from linnet import core
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = (ROOT / "csrc/include/linnet.h").read_text()
+
+# linnet_session_at gives C the pointer that a binding keeps inside its handle: no binding shows it.
+INTERNAL = {"session_at"}
+
+
+def declared_functions():
+    text = HEADER[HEADER.index("[ffi-begin]") : HEADER.index("[ffi-end]")]
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    return set(re.findall(r"\blinnet_(\w+)\s*\(", text))
+
+
+def declared_enums():
+    found = {}
+    for body in re.findall(r"enum linnet_\w+ \{(.*?)\};", HEADER, re.S):
+        body = re.sub(r"/\*.*?\*/", "", body, flags=re.S)
+        found.update({name: int(value) for name, value in re.findall(r"LINNET_(\w+) = (-?\d+)", body)})
+    return found
+
+
+def offered():
+    names = (name for name in vars(native) if not name.startswith("_"))
+    return {name for name in names if callable(getattr(native, name)) and getattr(native, name).__module__ == native.__name__}
+
+
+def test_the_cffi_view_offers_exactly_the_functions_of_the_header():
+    assert offered() == declared_functions() - INTERNAL
+
+
+def test_core_uses_only_functions_of_the_header():
+    used = set(re.findall(r"\bnative\.(\w+)\(", (ROOT / "firmware/linnet/core.py").read_text()))
+    assert used <= declared_functions()
+    assert used >= declared_functions() - INTERNAL - {"pb_decode", "pb_encode"}
+
+
+def test_every_number_of_the_header_has_the_same_value_in_core():
+    enums = declared_enums()
+    assert len(enums) > 40
+    for prefix, strip in (("IN_", ""), ("ERR_", ""), ("OUT_", "OUT_"), ("STATE_", "STATE_"), ("LAYER_", "LAYER_")):
+        for name, value in enums.items():
+            if name.startswith(prefix):
+                assert getattr(core, name.removeprefix(strip)) == value, name
+
+
+def test_the_compiled_module_agrees_with_the_header():
+    for name, value in declared_enums().items():
+        assert getattr(native.lib, "LINNET_" + name) == value, name
+
+
+def test_statistics_have_as_many_names_as_words():
+    session = core.Session(bytes(range(48)))
+    words = bytearray(4096)
+    assert native.stats(session._s, -1, words) == 8 * len(core.SESSION_STATS)
+    assert native.stats(session._s, 0, words) == 8 * len(core.TRACK_STATS)
+
+
+def test_the_public_header_is_short_enough_to_read():
+    assert len(HEADER.splitlines()) <= 150
