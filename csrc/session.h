@@ -81,6 +81,14 @@ typedef struct {
     uint8_t data[RTP_PACKET_MAX];
 } session_rtp_t;
 
+/* An encoded frame of the microphone. */
+typedef struct {
+    uint32_t timestamp; /* 48 kHz, from 0 */
+    uint16_t len;       /* 0 = none */
+    uint8_t level, voice, starts_talkspurt;
+    uint8_t opus[LINNET_OPUS_PACKET_MAX];
+} session_frame_t;
+
 typedef struct {
     uint8_t state; /* as last told by LINNET_OUT_STATE */
 } session_layer_t;
@@ -101,6 +109,7 @@ struct linnet_session {
     linnet_capture_t *capture;
     linnet_mixer_t mixer;
     session_publish_t publish;
+    session_frame_t frame; /* being sent, or waiting for the handshake */
     linnet_rtcp_send_stats_t send_stats;
     linnet_rtcp_timer_t rtcp_timer;
     linnet_rtx_ring_t rtx;

@@ -17,23 +17,6 @@ void linnet_session_media_init(linnet_session_t *s) {
     s->publish.level = 127;
 }
 
-/* The handshake is done: keys by role (RFC 5764 4.2). */
-int linnet_session_media_start(linnet_session_t *s) {
-    linnet_srtp_keys_t keys;
-    int client = s->dtls_role == LINNET_DTLS_CLIENT;
-    int rc = linnet_dtls_srtp_keys(s->dtls, &keys);
-    if (rc < 0) return rc;
-    rc = linnet_srtp_init(&s->srtp_out, keys.profile, client ? keys.client_key : keys.server_key,
-                          client ? keys.client_salt : keys.server_salt);
-    if (rc == 0) {
-        rc = linnet_srtp_init(&s->srtp_in, keys.profile, client ? keys.server_key : keys.client_key,
-                              client ? keys.server_salt : keys.client_salt);
-    }
-    linnet_wipe(&keys, sizeof keys);
-    s->has_media = rc == 0;
-    return rc;
-}
-
 /* --- commands --- */
 
 int linnet_session_publish(linnet_session_t *s, wire_in_t *in) {
@@ -72,7 +55,10 @@ int linnet_session_mute(linnet_session_t *s, wire_in_t *in) {
         linnet_capture_reset(s->capture, (uint32_t)(p->muted_samples * 48000 / s->config.rate_hz));
         p->muted_samples = 0;
     }
-    if (muted) s->rtp_n = 0; /* what was said before must not leave after the mute */
+    if (muted) { /* what was said before must not leave after the mute */
+        s->rtp_n = 0;
+        s->frame.len = 0;
+    }
     p->is_muted = muted != 0;
     return 0;
 }
@@ -97,30 +83,28 @@ int linnet_session_track(linnet_session_t *s, wire_in_t *in) {
 
 /* --- microphone --- */
 
-/* One frame is complete: protect it and put it into the queue. A frame that cannot leave is not kept. */
-static void take_frame(linnet_session_t *s) {
+/* Protects one encoded frame and puts it into the queue of packets for linnet_poll. */
+static void send_frame(linnet_session_t *s, const session_frame_t *frame) {
     session_publish_t *p = &s->publish;
-    uint8_t opus[LINNET_OPUS_PACKET_MAX];
-    uint32_t timestamp = 0;
-    int level = 127, voice = 0;
-    session_rtp_t *slot;
+    session_rtp_t *slot = &s->rtp_out[(s->rtp_head + s->rtp_n) % RTP_QUEUE];
     linnet_rtp_t rtp;
-    int n = linnet_capture_pop(s->capture, opus, sizeof opus, &timestamp, &level, &voice);
-    p->level = level;
-    if (n <= 0 || !s->has_media || p->ssrc == 0 || s->is_closing || s->rtp_n == RTP_QUEUE) return;
+    int n;
+    if (s->rtp_n == RTP_QUEUE) {
+        s->counts.dropped_rtp++;
+        return;
+    }
     memset(&rtp, 0, sizeof rtp);
     rtp.payload_type = p->payload_type;
-    rtp.marker = (uint8_t)(!p->has_sent || linnet_capture_starts_talkspurt(s->capture));
+    rtp.marker = (uint8_t)(!p->has_sent || frame->starts_talkspurt);
     rtp.sequence = p->sequence;
-    rtp.timestamp = p->timestamp_base + timestamp;
+    rtp.timestamp = p->timestamp_base + frame->timestamp;
     rtp.ssrc = p->ssrc;
-    rtp.audio_level = (int8_t)level;
-    rtp.voice = (uint8_t)voice;
+    rtp.audio_level = (int8_t)frame->level;
+    rtp.voice = frame->voice;
     rtp.mid.data = p->mid;
     rtp.mid.len = p->mid_len;
-    rtp.payload.data = opus;
-    rtp.payload.len = (size_t)n;
-    slot = &s->rtp_out[(s->rtp_head + s->rtp_n) % RTP_QUEUE];
+    rtp.payload.data = frame->opus;
+    rtp.payload.len = frame->len;
     n = linnet_rtp_write(&rtp, &p->ext, slot->data, sizeof slot->data);
     if (n > 0) n = linnet_srtp_protect(&s->srtp_out, slot->data, (size_t)n, sizeof slot->data);
     if (n <= 0) {
@@ -133,6 +117,45 @@ static void take_frame(linnet_session_t *s) {
     (void)linnet_rtx_put(&s->rtx, rtp.sequence, slot->data, slot->len);
     linnet_rtcp_sent(&s->send_stats, s->now, rtp.timestamp, rtp.payload.len);
     linnet_rtcp_timer_start(&s->rtcp_timer, s->now);
+}
+
+/* One frame is complete. While the handshake runs only the newest is kept, so that sound leaves the moment it can. */
+static void take_frame(linnet_session_t *s) {
+    session_publish_t *p = &s->publish;
+    session_frame_t *frame = &s->frame;
+    uint32_t timestamp = 0;
+    int level = 127, voice = 0;
+    int n = linnet_capture_pop(s->capture, frame->opus, sizeof frame->opus, &timestamp, &level, &voice);
+    p->level = level;
+    frame->len = 0;
+    if (n <= 0 || p->ssrc == 0 || s->is_closing) return;
+    frame->len = (uint16_t)n;
+    frame->timestamp = timestamp;
+    frame->level = (uint8_t)level;
+    frame->voice = (uint8_t)voice;
+    frame->starts_talkspurt = (uint8_t)linnet_capture_starts_talkspurt(s->capture);
+    if (!s->has_media) return;
+    send_frame(s, frame);
+    frame->len = 0;
+}
+
+/* The handshake is done: keys by role (RFC 5764 4.2). */
+int linnet_session_media_start(linnet_session_t *s) {
+    linnet_srtp_keys_t keys;
+    int client = s->dtls_role == LINNET_DTLS_CLIENT;
+    int rc = linnet_dtls_srtp_keys(s->dtls, &keys);
+    if (rc < 0) return rc;
+    rc = linnet_srtp_init(&s->srtp_out, keys.profile, client ? keys.client_key : keys.server_key,
+                          client ? keys.client_salt : keys.server_salt);
+    if (rc == 0) {
+        rc = linnet_srtp_init(&s->srtp_in, keys.profile, client ? keys.server_key : keys.client_key,
+                              client ? keys.server_salt : keys.client_salt);
+    }
+    linnet_wipe(&keys, sizeof keys);
+    s->has_media = rc == 0;
+    if (s->has_media && s->frame.len && s->publish.ssrc && !s->publish.is_muted) send_frame(s, &s->frame);
+    s->frame.len = 0;
+    return rc;
 }
 
 int linnet_pcm_push(linnet_session_t *s, const int16_t *pcm, size_t n) {
