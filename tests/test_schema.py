@@ -1,14 +1,9 @@
 """linnet.proto is LiveKit's schema, and schema.py is linnet.proto."""
 
 import ast
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent / "c"))
-
-from protobuf_peers import FIELDS, PACKAGE, ROOT, gen_schema, ours, schema, wheel  # noqa: E402
+from protobuf_peers import FIELDS, PACKAGE, ROOT, gen_schema, ours, schema, wheel
 
 FILE = gen_schema.load()
 MESSAGES = gen_schema.flatten(FILE)

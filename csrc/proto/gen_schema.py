@@ -135,6 +135,8 @@ def reachable(messages, package, names):
     seen, todo = set(names), list(names)
     while todo:
         for field in messages[todo.pop()].field:
+            if field.type == Field.TYPE_MESSAGE and sub_name(field, package) not in messages:
+                raise SchemaError(f"{sub_name(field, package)} has no fields, which transcode.c cannot tell")
             if field.type == Field.TYPE_MESSAGE and sub_name(field, package) not in seen:
                 seen.add(sub_name(field, package))
                 todo.append(sub_name(field, package))
@@ -194,16 +196,15 @@ def render():
     """The text of schema.py."""
     file = load()
     messages, package, wanted = flatten(file), file.package, roots()
+    order = reachable(messages, package, list(wanted))
     for root in wanted:
         check_depth(messages, package, root, depth_limit())
-    order = reachable(messages, package, list(wanted))
     groups = oneof_groups(messages)
     if len(groups) > 27:
         raise SchemaError("more oneofs than fit in a label")
     lines = [HEAD, "# What the native codec takes by number; each is MESSAGES[number - 1]."]
-    for i, (root, number) in enumerate(wanted.items()):
-        if number != i + 1:
-            raise SchemaError("enum linnet_pb must count 1, 2, 3 ...")
+    if list(wanted.values()) != list(range(1, len(wanted) + 1)):
+        raise SchemaError("enum linnet_pb must count 1, 2, 3 ...")
     lines += ["ROOTS = (", *(f'    "{root}",' for root in wanted), ")", ""]
     lines += ["# (name, members) of every oneof.", "ONEOFS = ("]
     for i, (owner, name, members) in enumerate(groups):

@@ -3,7 +3,7 @@
  * Descriptors, varints and streams are nanopb's; no message struct exists, so the only memory is the caller's
  * output buffer and one stack frame per nesting level. Unknown fields, groups among them, are skipped; a known
  * field with another wire type counts as unknown, as in Google's parsers. Deliberately missing: sint, fixed64,
- * double, extensions, required fields, which linnet.proto has none of (gen_schema.py refuses them).
+ * double and messages without fields, which linnet.proto has none of (gen_schema.py refuses them).
  * Invariants: at most LINNET_PB_DEPTH_MAX levels; every loop turn consumes input. */
 #include "transcode.h"
 
@@ -102,17 +102,16 @@ static int put_int64(wire_out_t *out, uint32_t number, uint64_t value) {
     return wire_out_ok(out) ? LINNET_OK : LINNET_ERR_SPACE;
 }
 
-/* A varint of at most `max` bytes and `limit` in value: tags and lengths are shorter than numbers. */
-static int read_varint(pb_istream_t *in, size_t max, uint64_t limit, uint64_t *value) {
+/* A varint of at most `max` bytes: tags and lengths are shorter than numbers. */
+static int read_varint(pb_istream_t *in, size_t max, uint64_t *value) {
     size_t before = in->bytes_left;
     if (!pb_decode_varint(in, value)) return LINNET_ERR_PACKET;
-    if (before - in->bytes_left > max || *value > limit) return LINNET_ERR_PACKET;
-    return LINNET_OK;
+    return before - in->bytes_left <= max ? LINNET_OK : LINNET_ERR_PACKET;
 }
 
 static int read_tag(pb_istream_t *in, uint32_t *number, uint8_t *wire_type) {
     uint64_t tag;
-    if (read_varint(in, TAG_MAX, UINT32_MAX, &tag) < 0) return LINNET_ERR_PACKET;
+    if (read_varint(in, TAG_MAX, &tag) < 0 || tag > UINT32_MAX) return LINNET_ERR_PACKET;
     *number = (uint32_t)(tag >> 3);
     *wire_type = (uint8_t)(tag & 7);
     return *number != 0 ? LINNET_OK : LINNET_ERR_PACKET;
@@ -121,9 +120,7 @@ static int read_tag(pb_istream_t *in, uint32_t *number, uint8_t *wire_type) {
 /* The bytes of a length-delimited field as a stream of its own; `in` is then past them. */
 static int open_substream(pb_istream_t *in, pb_istream_t *sub) {
     uint64_t len;
-    if (read_varint(in, TAG_MAX, INT32_MAX, &len) < 0 || len > in->bytes_left) {
-        return LINNET_ERR_PACKET;
-    }
+    if (read_varint(in, TAG_MAX, &len) < 0 || len > in->bytes_left) return LINNET_ERR_PACKET;
     *sub = *in;
     sub->bytes_left = (size_t)len;
     return pb_read(in, NULL, (size_t)len) ? LINNET_OK : LINNET_ERR_PACKET;
@@ -133,7 +130,7 @@ static int skip_field(pb_istream_t *in, uint32_t number, uint8_t wire_type, int 
     uint64_t ignored;
     pb_istream_t sub;
     switch (wire_type) {
-    case PB_WT_VARINT: return read_varint(in, VARINT_MAX, UINT64_MAX, &ignored);
+    case PB_WT_VARINT: return read_varint(in, VARINT_MAX, &ignored);
     case PB_WT_64BIT: return pb_read(in, NULL, 8) ? LINNET_OK : LINNET_ERR_PACKET;
     case PB_WT_32BIT: return pb_read(in, NULL, 4) ? LINNET_OK : LINNET_ERR_PACKET;
     case PB_WT_STRING: return open_substream(in, &sub);
@@ -157,7 +154,7 @@ static int decode_scalar(pb_istream_t *in, const pb_field_iter_t *field, wire_ou
         if (!pb_decode_fixed32(in, &bits)) return LINNET_ERR_PACKET;
         return put_item(out, field->tag, LINNET_PB_FLOAT, bits);
     }
-    if (read_varint(in, VARINT_MAX, UINT64_MAX, &value) < 0) return LINNET_ERR_PACKET;
+    if (read_varint(in, VARINT_MAX, &value) < 0) return LINNET_ERR_PACKET;
     if (PB_LTYPE(field->type) == PB_LTYPE_BOOL) {
         return put_item(out, field->tag, LINNET_PB_BOOL, value != 0);
     }
@@ -214,7 +211,7 @@ static int decode_field(pb_istream_t *in, const pb_field_iter_t *field, uint8_t 
 static int decode_message(pb_istream_t *in, const pb_msgdesc_t *desc, wire_out_t *out, int depth) {
     pb_field_iter_t field;
     if (depth <= 0) return LINNET_ERR_PACKET;
-    (void)pb_field_iter_begin(&field, desc, NULL); /* false for a message without fields */
+    (void)pb_field_iter_begin(&field, desc, NULL); /* false for a message without fields: none */
     while (in->bytes_left > 0) {
         uint32_t number;
         uint8_t wire_type;
@@ -366,7 +363,7 @@ static int encode_message(wire_in_t record, const pb_msgdesc_t *desc, wire_out_t
     while (wire_left(&record) > 0) {
         item_t item = read_item(&record);
         if (!wire_ok(&record) || item.zero != 0) return LINNET_ERR_ARG;
-        if (item.number == 0 || !pb_field_iter_find(&field, item.number)) return LINNET_ERR_ARG;
+        if (!pb_field_iter_find(&field, item.number)) return LINNET_ERR_ARG;
         int result = encode_field(&record, &field, &item, out, depth);
         if (result < 0) return result;
         if (!wire_out_ok(out)) return LINNET_ERR_SPACE;

@@ -118,7 +118,7 @@ class Playback:
     def __init__(self):
         self.wire_of = {}
         self.record_of = {}
-        for root, _, wire, record in CASES:
+        for _, _, wire, record in CASES:
             wire, record = binascii.unhexlify(wire), binascii.unhexlify(record)
             self.wire_of[record] = wire
             self.record_of[wire] = record

@@ -1,10 +1,13 @@
 """What the protobuf tests compare with: Google's parser (upb) on two schemas, and random messages.
 
 `wheel(name)` is a message class of the livekit-protocol wheel, the whole schema; `ours(name)` one made from
-csrc/proto/linnet.proto, and `mapless(name)` the same without the notion of a map. `Native` is our codec, compiled alone. Plain dicts are the common form: as_dict() makes
-them from a message of either schema, with what linnet.proto leaves out left out.
+csrc/proto/linnet.proto, and `mapless(name)` the same without the notion of a map. `codec()` is our own, compiled
+alone. Plain dicts are the common form: as_dict() makes them from a message of either schema, with what
+linnet.proto leaves out left out.
 """
 
+import functools
+import random
 import struct
 import sys
 from pathlib import Path
@@ -15,9 +18,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.internal import api_implementation
 
 ROOT = Path(__file__).resolve().parents[2]
-for folder in ("csrc/bind", "csrc/proto", "tests/c", "firmware"):
-    if str(ROOT / folder) not in sys.path:
-        sys.path.insert(0, str(ROOT / folder))
+sys.path.insert(0, str(ROOT / "csrc" / "proto"))
 
 import gen_schema  # noqa: E402
 from build_tools import Toolchain  # noqa: E402
@@ -30,11 +31,10 @@ INDEX = {message[0]: i for i, message in enumerate(schema.MESSAGES)}
 PACKAGE = "livekit."
 
 
-
 def _without_maps(file):
     """The same wire format with maps as the repeated messages that they are on the wire. upb sets a map entry
     with an unknown field aside; every other parser, and ours, keeps the entry."""
-    for name, message in gen_schema.flatten(file).items():
+    for message in gen_schema.flatten(file).values():
         message.options.ClearField("map_entry")
     return file
 
@@ -45,14 +45,17 @@ _mapless = descriptor_pool.DescriptorPool()
 _mapless.Add(_without_maps(gen_schema.load()))
 
 
+@functools.cache
 def wheel(name):
     return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(PACKAGE + name))
 
 
+@functools.cache
 def ours(name):
     return message_factory.GetMessageClass(_ours.FindMessageTypeByName(PACKAGE + name))
 
 
+@functools.cache
 def mapless(name):
     return message_factory.GetMessageClass(_mapless.FindMessageTypeByName(PACKAGE + name))
 
@@ -71,7 +74,7 @@ int linnet_pb_encode(int message, const uint8_t *record, size_t len, uint8_t *wi
 class Native:
     """pb_decode and pb_encode as records.py wants them, and `lib` and `ffi` for what it never does."""
 
-    def __init__(self):
+    def __init__(self, defines=()):
         tools = Toolchain(say=lambda text: None)
         module = load(
             "proto",
@@ -81,6 +84,7 @@ class Native:
             extra_source='#include "include/linnet.h"',
             include_dirs=[*tools.recipe("nanopb").use_includes, tools.generated()],
             archives=[tools.third_party_archive("nanopb")],
+            defines=defines,
         )
         self.lib, self.ffi = module.lib, module.ffi
 
@@ -93,6 +97,31 @@ class Native:
 
     def pb_encode(self, message, record, wire):
         return self._call(self.lib.linnet_pb_encode, message, record, wire)
+
+
+@functools.cache
+def codec():
+    """Our codec, compiled once."""
+    return Native()
+
+
+# --- the wire format by hand ---
+
+
+def varint(value):
+    out = b""
+    while value > 0x7F:
+        out += bytes((value & 0x7F | 0x80,))
+        value >>= 7
+    return out + bytes((value,))
+
+
+def tag(number, wire_type):
+    return varint(number << 3 | wire_type)
+
+
+def field(number, body):
+    return tag(number, 2) + varint(len(body)) + body
 
 
 # --- messages as dicts ---
@@ -143,6 +172,11 @@ def canonical(message, index):
             found[name] = comparable(kind, value)
     assert len(found) <= len(message)
     return found
+
+
+def decoded(root, wire):
+    """records.decode() in the form that as_dict() gives."""
+    return canonical(records.decode(root, wire), INDEX[root])
 
 
 # --- random messages ---
@@ -210,6 +244,7 @@ def randomise(rng, message, share=0.8):
     return message
 
 
+@functools.cache
 def paths():
     """{message: (root, [fields that lead to it])} for every message of the schema except map entries."""
     found = {root: (root, []) for root in schema.ROOTS}
@@ -244,3 +279,17 @@ def wrapped(make_class, name):
         else:
             inner.SetInParent()
     return outer, inner
+
+
+@functools.cache
+def good_messages():
+    """(root, wire) of a few messages of some hundred bytes that together hold most fields."""
+    found = []
+    for root in schema.ROOTS:
+        for seed in (3, 5):
+            rng = random.Random(seed)
+            message = randomise(rng, ours(root)(), 0.9)
+            while not 60 < len(message.SerializeToString()) < 600:
+                message = randomise(rng, ours(root)(), 0.9)
+            found.append((root, message.SerializeToString()))
+    return found
