@@ -9,11 +9,14 @@ import contextlib
 import os
 import secrets
 import warnings
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from host_sim.server import LiveKitServer, ServerUnavailable, ensure_server
+from tests.e2e.linnet_peer import LinnetPeer
 from tests.e2e.peers import WheelPeer
 from tests.e2e.tls_front import TlsFront
 
@@ -97,6 +100,31 @@ def start_tls_front(server, tmp_path):
         yield start
 
 
+@dataclass
+class Way:
+    """How Linnet gets to a server; wheel peers go straight to `server`."""
+    name: str
+    server: LiveKitServer
+    url: str
+    ca_file: Path | None = None
+
+    def __str__(self):
+        return self.name
+
+
+@pytest.fixture(params=["ws", "ice_lite", "wss"])
+def way(request):
+    """The three ways: plain, to an ICE-lite server, through the TLS front with an authority of our own."""
+    if request.param == "ice_lite":
+        lite = request.getfixturevalue("lite_server")
+        return Way("ice_lite", lite, lite.url)
+    plain = request.getfixturevalue("server")
+    if request.param == "wss":
+        front = request.getfixturevalue("tls_front")
+        return Way("wss", plain, front.url, front.ca_path)
+    return Way("ws", plain, plain.url)
+
+
 @pytest.fixture
 def room_name(request):
     """A room nobody else is in: a server remembers rooms and identities for a while."""
@@ -119,4 +147,20 @@ async def join(server, room_name, unique):
         async def join(name, *, on=server, room=room_name, options=None, **token):
             peer = await peers.enter_async_context(WheelPeer())
             return await peer.join(on.url, on.make_token(unique(name), room, **token), **(options or {}))
+        yield join
+
+
+@pytest_asyncio.fixture
+async def linnet(server, room_name, unique):
+    """`badge = await linnet("badge")`: a LinnetPeer in this test's room, closed with the test.
+
+    `way=` or `on=` another server, `room=` another room, `rate=` of its sound device, `options=` of LinnetPeer.join,
+    anything else goes into the token."""
+    async with contextlib.AsyncExitStack() as peers:
+        async def join(name, *, way=None, on=server, room=room_name, rate=16000, options=None, has_audio=True,
+                       **token):
+            way = way or Way("ws", on, on.url)
+            peer = await peers.enter_async_context(
+                LinnetPeer(rate=rate, ca_file=way.ca_file, has_audio=has_audio))
+            return await peer.join(way.url, way.server.make_token(unique(name), room, **token), **(options or {}))
         yield join
