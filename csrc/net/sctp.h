@@ -96,7 +96,7 @@ typedef struct linnet_sctp {
     uint32_t send_len, head, tail, unsent;      /* offsets of the oldest, the next free, the first without TSN */
     uint32_t n_sent, n_unsent, n_retransmit;    /* records before `unsent`, from it on, marked to be sent again */
     uint32_t next_tsn, peer_cum, advanced;      /* advanced: Advanced.Peer.Ack.Point (RFC 3758 3.5) */
-    uint32_t cwnd, ssthresh, partial_acked, flight, buffered, message, recovery_tsn;
+    uint32_t cwnd, ssthresh, partial_acked, flight, buffered, message, order, recovery_tsn;
     uint64_t last_data_us;
     uint8_t burst, in_recovery, fast_credit, is_probing;
     linnet_sctp_stream_t out[LINNET_SCTP_STREAM_SLOTS];
@@ -161,8 +161,8 @@ typedef struct {
     size_t send_len; /* >= linnet_sctp_send_mem(max_message, mtu) */
     uint8_t *recv_mem;
     size_t recv_len;      /* >= linnet_sctp_recv_mem(max_message, mtu); at most 4 MiB are used */
-    uint32_t rto_max_ms;  /* 3000: longest wait before a retransmission, so an outage costs no more afterwards */
-    uint32_t max_retrans; /* 100: then LOST, after 5 minutes of silence; ICE consent notices much earlier */
+    uint32_t rto_max_ms;  /* 1000: longest wait before a retransmission, so an outage costs no more afterwards */
+    uint32_t max_retrans; /* 300: then LOST, after 5 minutes of silence; ICE consent notices much earlier */
 } linnet_sctp_config_t;
 
 typedef struct {

@@ -21,6 +21,7 @@ enum {
 #define MS 1000u
 #define RTO_INITIAL_US (500 * MS) /* RFC 9260 says 1 s; a join should not wait that long for one lost INIT */
 #define RTO_MIN_US (400 * MS)     /* RFC 9260 says 1 s; above the 200 ms that a peer may delay its SACK */
+#define RTO_CEILING_US (10000 * MS)
 #define SACK_DELAY_US (100 * MS)  /* RFC 9260 6.2: within 200 ms */
 #define HEARTBEAT_US (30000 * MS) /* RFC 9260 16, HB.interval */
 #define COOKIE_LIFE_US (60000ull * MS)
@@ -116,10 +117,11 @@ typedef struct {
     uint32_t tsn;  /* from its first transmission on, except R_DEAD */
     uint32_t ppid;
     uint32_t message; /* equal for all fragments of one message */
+    uint32_t order;   /* of its last transmission among all transmissions */
     uint64_t expires_us;
     int32_t max_retransmits;
     uint16_t stream, ssn, len, sends;
-    uint8_t flags, state, missing, was_fast;
+    uint8_t flags, state, missing;
 } sctp_record_t;
 
 /* recv_mem is cut into blocks of 64 bytes. A DATA chunk is a chain of them; the first holds its fields. */
@@ -170,6 +172,7 @@ void linnet_sctp_end(linnet_sctp_t *s, sctp_cause_t cause, int event);
 void linnet_sctp_established(linnet_sctp_t *s, uint64_t now);
 void linnet_sctp_fail(linnet_sctp_t *s, uint16_t error_cause); /* ABORT to the peer, event to the application */
 void linnet_sctp_count_error(linnet_sctp_t *s);
+uint32_t linnet_sctp_back_off(const linnet_sctp_t *s, uint32_t timeout_us);
 void linnet_sctp_measured(linnet_sctp_t *s, uint64_t rtt);
 void linnet_sctp_rearm_heartbeat(linnet_sctp_t *s, uint64_t now);
 void linnet_sctp_raise(linnet_sctp_t *s, int event);

@@ -306,7 +306,6 @@ static void all_again(linnet_sctp_t *s, uint64_t now, int is_loss) {
                 s->n_retransmit++;
                 r->state = R_AGAIN;
             }
-            r->was_fast = 0;
         }
         if (--n) offset = after(s, offset);
     }
@@ -332,7 +331,7 @@ void linnet_sctp_t3_expired(linnet_sctp_t *s, uint64_t now) {
     all_again(s, now, 1);
     advance(s);
     if (tsn_after(s->advanced, s->peer_cum)) s->flags |= DUE_FORWARD;
-    s->t3_us = min_u32(s->t3_us * 2, s->rto_max_us);
+    s->t3_us = linnet_sctp_back_off(s, s->t3_us);
     linnet_sctp_arm_t3(s, now);
 }
 
@@ -342,8 +341,11 @@ static int is_fit(const wire_out_t *out, uint32_t len) {
     return out->len - out->pos >= DATA_HEADER_LEN + len + wire_pad4(len);
 }
 
+/* The I bit (RFC 9260 3.3.1) asks for a SACK at once: after a loss, and when nothing more may follow it. */
 static void put_record(linnet_sctp_t *s, uint64_t now, wire_out_t *out, sctp_record_t *r) {
-    linnet_sctp_put_chunk(out, CHUNK_DATA, r->flags, 12 + (size_t)r->len);
+    int is_last = r->sends > 0 || s->flight + r->len >= s->cwnd || s->is_probing;
+    uint8_t flags = (uint8_t)(r->flags | (is_last ? DATA_IMMEDIATE : 0));
+    linnet_sctp_put_chunk(out, CHUNK_DATA, flags, 12 + (size_t)r->len);
     wire_put_u32(out, r->tsn);
     wire_put_u16(out, r->stream);
     wire_put_u16(out, r->ssn);
@@ -352,6 +354,7 @@ static void put_record(linnet_sctp_t *s, uint64_t now, wire_out_t *out, sctp_rec
     wire_put_zero(out, wire_pad4(r->len));
     r->state = R_INFLIGHT;
     r->missing = 0;
+    r->order = ++s->order;
     if (r->sends < UINT16_MAX) r->sends++;
     s->flight += r->len;
     s->last_data_us = now;
@@ -444,9 +447,8 @@ typedef struct {
     uint32_t cum, window;
     uint16_t n_gaps;
     wire_in_t gaps;
-    uint32_t last_gap; /* end of the last block */
     uint32_t acked;    /* payload bytes acknowledged for the first time */
-    uint32_t highest;  /* highest TSN acknowledged for the first time */
+    uint32_t latest;   /* highest `order` acknowledged for the first time */
     int is_new;
 } sack_t;
 
@@ -467,7 +469,6 @@ static int read_sack(const linnet_sctp_t *s, sack_t *k, wire_in_t in) {
         if (start <= last || end < start || tsn_after(k->cum + end, s->next_tsn - 1)) return LINNET_ERR_PACKET;
         last = end;
     }
-    k->last_gap = k->cum + last;
     wire_skip(&in, 4 * (size_t)n_duplicates);
     return wire_ok(&in) ? 0 : LINNET_ERR_PACKET;
 }
@@ -475,7 +476,7 @@ static int read_sack(const linnet_sctp_t *s, sack_t *k, wire_in_t in) {
 static void newly_acked(linnet_sctp_t *s, uint64_t now, sack_t *k, const sctp_record_t *r) {
     leave_flight(s, r);
     k->acked += r->len;
-    if (!k->is_new || tsn_after(r->tsn, k->highest)) k->highest = r->tsn;
+    if (!k->is_new || tsn_after(r->order, k->latest)) k->latest = r->order;
     k->is_new = 1;
     if (s->rtt_sent_us != NEVER && r->tsn == s->rtt_tsn) {
         linnet_sctp_measured(s, now - s->rtt_sent_us);
@@ -523,17 +524,16 @@ static void take_gaps(linnet_sctp_t *s, uint64_t now, sack_t *k) {
     }
 }
 
-/* RFC 9260 7.2.4: the third report of a TSN as missing, counted up to the highest newly acknowledged one; in
- * recovery, when the cumulative TSN moved, up to the last block. */
-static void count_missing(linnet_sctp_t *s, uint64_t now, const sack_t *k, int is_cum_new) {
+/* RFC 9260 7.2.4: the third report that a TSN is missing while what left later arrives. "Later" is told by the
+ * order of transmissions, not of TSNs: so a fast retransmission that is lost too is noticed without a timer
+ * (as RFC 8985 does for TCP), where 7.2.4 would have us wait for T3. */
+static void count_missing(linnet_sctp_t *s, uint64_t now, const sack_t *k) {
     uint32_t offset = s->head;
     uint32_t n = s->n_sent;
     int is_lost = 0;
-    uint32_t limit = s->in_recovery && is_cum_new ? k->last_gap : k->highest;
     while (n) {
         sctp_record_t *r = at(s, offset);
-        if (r->state == R_INFLIGHT && tsn_after(limit, r->tsn) && !r->was_fast && ++r->missing >= 3) {
-            r->was_fast = 1;
+        if (r->state == R_INFLIGHT && tsn_after(k->latest, r->order) && ++r->missing >= 3) {
             is_lost = 1;
             if (mark_lost(s, r, now)) s->counters.fast_retransmits++;
         }
@@ -576,7 +576,7 @@ static void take_sack(linnet_sctp_t *s, uint64_t now, sack_t *k) {
     take_cum(s, now, k);
     if (s->in_recovery && !tsn_after(s->recovery_tsn, k->cum)) s->in_recovery = 0;
     take_gaps(s, now, k);
-    if (k->n_gaps && k->is_new) count_missing(s, now, k, is_cum_new);
+    if (k->is_new) count_missing(s, now, k);
     if (is_cum_new) grow_cwnd(s, k->acked, was_full);
     if (s->flight == 0) s->partial_acked = 0;
     s->peer_window = k->window;
