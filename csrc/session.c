@@ -46,8 +46,10 @@ static int read_config(session_config_t *config, const uint8_t *cfg, size_t cfg_
     config->max_message = word[7] ? word[7] : MESSAGE_DEFAULT;
     config->send_buffer = word[8] ? word[8] : BUFFER_DEFAULT;
     config->recv_buffer = word[9] ? word[9] : BUFFER_DEFAULT;
-    if (config->tracks > LINNET_TRACKS_MAX || config->max_message > MESSAGE_MAX) return LINNET_ERR_ARG;
-    if (config->send_buffer > 4 * MESSAGE_MAX || config->recv_buffer > 4 * MESSAGE_MAX) return LINNET_ERR_ARG;
+    if (config->tracks > LINNET_TRACKS_MAX || config->max_message > MESSAGE_MAX)
+        return LINNET_ERR_ARG;
+    if (config->send_buffer > 4 * MESSAGE_MAX || config->recv_buffer > 4 * MESSAGE_MAX)
+        return LINNET_ERR_ARG;
     if (linnet_media_resolve(&media, &config->media) < 0) return LINNET_ERR_ARG;
     config->rate_hz = config->media.rate_hz;
     return 0;
@@ -113,7 +115,8 @@ int linnet_session_init(void *mem, size_t mem_len, const uint8_t *cfg, size_t cf
     linnet_session_t *s;
     layout_t l;
     int rc;
-    if (!mem || !seed || seed_len < SEED_MIN || read_config(&config, cfg, cfg_len) < 0) return LINNET_ERR_ARG;
+    if (!mem || !seed || seed_len < SEED_MIN || read_config(&config, cfg, cfg_len) < 0)
+        return LINNET_ERR_ARG;
     l = make_layout(&config);
     if (mem_len < l.total + ALIGN) return LINNET_ERR_SPACE;
     s = linnet_session_at(mem);
@@ -155,7 +158,8 @@ wire_out_t linnet_session_event(linnet_session_t *s, session_event_t **event) {
     return wire_out((*event)->body, EVENT_MAX);
 }
 
-void linnet_session_event_done(linnet_session_t *s, session_event_t *event, int kind, const wire_out_t *body) {
+void linnet_session_event_done(linnet_session_t *s, session_event_t *event, int kind,
+                               const wire_out_t *body) {
     if (!event || !wire_out_ok(body)) {
         s->counts.events_lost++;
         return;
@@ -286,7 +290,8 @@ static int on_datagram(linnet_session_t *s, wire_in_t *in) {
         return LINNET_ERR_PACKET;
     }
     if (first >= 20 && first <= 63) { /* DTLS */
-        int rc = s->dtls_ready ? linnet_dtls_input(s->dtls, s->now, s->scratch, len) : LINNET_ERR_STATE;
+        int rc =
+            s->dtls_ready ? linnet_dtls_input(s->dtls, s->now, s->scratch, len) : LINNET_ERR_STATE;
         if (rc < 0) s->counts.dropped_dtls++;
         return rc;
     }
@@ -303,7 +308,8 @@ static int on_datagram(linnet_session_t *s, wire_in_t *in) {
 }
 
 static int on_remote(linnet_session_t *s, wire_in_t *in) {
-    static const uint16_t gcm_first[2] = {LINNET_SRTP_AEAD_AES_128_GCM, LINNET_SRTP_AES128_CM_SHA1_80};
+    static const uint16_t gcm_first[2] = {LINNET_SRTP_AEAD_AES_128_GCM,
+                                          LINNET_SRTP_AES128_CM_SHA1_80};
     uint8_t controlling = wire_u8(in), lite = wire_u8(in), role = wire_u8(in);
     wire_span_t fingerprint, ufrag, pwd;
     int rc;
@@ -314,11 +320,13 @@ static int on_remote(linnet_session_t *s, wire_in_t *in) {
     if (!wire_ok(in) || role > 1 || !ufrag.len || !pwd.len) return LINNET_ERR_ARG;
     if (!s->dtls_ready) {
         rc = linnet_dtls_init(s->dtls, &s->rng, &s->identity, role, fingerprint.data);
-        if (rc == 0 && (s->config.flags & CONFIG_GCM)) rc = linnet_dtls_set_profiles(s->dtls, gcm_first, 2);
+        if (rc == 0 && (s->config.flags & CONFIG_GCM))
+            rc = linnet_dtls_set_profiles(s->dtls, gcm_first, 2);
         if (rc < 0) return rc;
         s->dtls_ready = 1;
         s->dtls_role = role;
-        linnet_dcep_set_role(&s->dcep, role == LINNET_DTLS_CLIENT ? LINNET_DCEP_EVEN : LINNET_DCEP_ODD);
+        linnet_dcep_set_role(&s->dcep,
+                             role == LINNET_DTLS_CLIENT ? LINNET_DCEP_EVEN : LINNET_DCEP_ODD);
         if (role == LINNET_DTLS_SERVER) (void)linnet_dtls_start(s->dtls, s->now);
     }
     rc = linnet_ice_set_controlling(&s->ice, controlling);
@@ -511,7 +519,8 @@ int linnet_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     if (s->event_n) return put_event(s, &out);
     if (!s->is_closed) {
         kind = poll_datagram(s, buf, cap);
-        if (kind == 0 && s->sctp_ready && !s->is_closing) kind = linnet_session_data_poll(s, buf, cap);
+        if (kind == 0 && s->sctp_ready && !s->is_closing)
+            kind = linnet_session_data_poll(s, buf, cap);
         if (kind == 0) advance(s);
     }
     if (kind) return kind;
@@ -524,16 +533,40 @@ int linnet_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
 static int session_stats(linnet_session_t *s, wire_out_t *out) {
     const session_counts_t *c = &s->counts;
     const linnet_sctp_counters_t *sctp = &s->sctp.counters;
-    const uint64_t words[] = {
-        c->datagrams_received, c->bytes_received, c->datagrams_sent, c->bytes_sent, c->dropped_unknown,
-        c->dropped_source, c->dropped_stun, c->dropped_dtls, c->dropped_srtp_auth, c->dropped_srtp_replay,
-        c->dropped_rtp, c->dropped_rtp_unmapped, c->dropped_rtcp, c->dropped_sctp, c->dropped_data,
-        c->rtp_sent, c->rtp_received, c->rtcp_sent, c->rtcp_received, c->nacks_received, c->retransmitted,
-        linnet_ice_rtt_us(&s->ice), s->send_stats.remote_fraction_lost,
-        s->send_stats.remote_lost > 0 ? (uint64_t)s->send_stats.remote_lost : 0, c->data_sent,
-        c->data_received, s->sctp_ready ? linnet_sctp_buffered(&s->sctp) : 0,
-        s->sctp_ready ? sctp->retransmits : 0, (uint64_t)s->publish.level, c->microphone_samples,
-        c->speaker_samples, s->dtls_ready ? linnet_dtls_arena_peak(s->dtls) : 0, c->events_lost};
+    const uint64_t words[] = {c->datagrams_received,
+                              c->bytes_received,
+                              c->datagrams_sent,
+                              c->bytes_sent,
+                              c->dropped_unknown,
+                              c->dropped_source,
+                              c->dropped_stun,
+                              c->dropped_dtls,
+                              c->dropped_srtp_auth,
+                              c->dropped_srtp_replay,
+                              c->dropped_rtp,
+                              c->dropped_rtp_unmapped,
+                              c->dropped_rtcp,
+                              c->dropped_sctp,
+                              c->dropped_data,
+                              c->rtp_sent,
+                              c->rtp_received,
+                              c->rtcp_sent,
+                              c->rtcp_received,
+                              c->nacks_received,
+                              c->retransmitted,
+                              linnet_ice_rtt_us(&s->ice),
+                              s->send_stats.remote_fraction_lost,
+                              s->send_stats.remote_lost > 0 ? (uint64_t)s->send_stats.remote_lost
+                                                            : 0,
+                              c->data_sent,
+                              c->data_received,
+                              s->sctp_ready ? linnet_sctp_buffered(&s->sctp) : 0,
+                              s->sctp_ready ? sctp->retransmits : 0,
+                              (uint64_t)s->publish.level,
+                              c->microphone_samples,
+                              c->speaker_samples,
+                              s->dtls_ready ? linnet_dtls_arena_peak(s->dtls) : 0,
+                              c->events_lost};
     size_t i;
     for (i = 0; i < sizeof words / sizeof words[0]; i++) wire_put_u64le(out, words[i]);
     return 0;

@@ -18,9 +18,10 @@
 #include "net/srtp.h"
 
 enum {
-    EVENT_MAX = 96,   /* bytes of an event body: LOCAL is the largest, 32 + 1 + 8 + 1 + 24 */
-    EVENT_QUEUE = 24, /* x 98 B; overflow is impossible by count of sources, asserted by the counter */
-    RTP_QUEUE = 4,    /* protected packets waiting for the next poll, x RTP_PACKET_MAX */
+    EVENT_MAX = 96, /* bytes of an event body: LOCAL is the largest, 32 + 1 + 8 + 1 + 24 */
+    EVENT_QUEUE =
+        24,        /* x 98 B; overflow is impossible by count of sources, asserted by the counter */
+    RTP_QUEUE = 4, /* protected packets waiting for the next poll, x RTP_PACKET_MAX */
     RTP_PACKET_MAX = LINNET_OPUS_PACKET_MAX + 80,
     NACK_QUEUE = 17 /* one NACK item names at most 17 packets */
 };
@@ -35,7 +36,8 @@ typedef struct {
 typedef struct {
     uint64_t datagrams_received, bytes_received, datagrams_sent, bytes_sent;
     uint64_t dropped_unknown, dropped_source, dropped_stun, dropped_dtls;
-    uint64_t dropped_srtp_auth, dropped_srtp_replay, dropped_rtp, dropped_rtp_unmapped, dropped_rtcp;
+    uint64_t dropped_srtp_auth, dropped_srtp_replay, dropped_rtp, dropped_rtp_unmapped,
+        dropped_rtcp;
     uint64_t dropped_sctp, dropped_data;
     uint64_t rtp_sent, rtp_received, rtcp_sent, rtcp_received, nacks_received, retransmitted;
     uint64_t data_sent, data_received, microphone_samples, speaker_samples, events_lost;
@@ -96,7 +98,8 @@ typedef struct {
 struct linnet_session {
     uint64_t now;
     uint32_t now_border; /* the last `now` given, modulo 2^30 */
-    uint8_t has_time, has_remote, is_closing, is_closed, has_media, dtls_ready, sctp_ready, dtls_role;
+    uint8_t has_time, has_remote, is_closing, is_closed, has_media, dtls_ready, sctp_ready,
+        dtls_role;
     session_config_t config;
     linnet_rng_t rng;
     linnet_identity_t identity;
@@ -132,7 +135,8 @@ struct linnet_session {
 
 /* session.c */
 wire_out_t linnet_session_event(linnet_session_t *s, session_event_t **event);
-void linnet_session_event_done(linnet_session_t *s, session_event_t *event, int kind, const wire_out_t *body);
+void linnet_session_event_done(linnet_session_t *s, session_event_t *event, int kind,
+                               const wire_out_t *body);
 
 /* session_media.c */
 void linnet_session_media_init(linnet_session_t *s);
@@ -142,7 +146,8 @@ int linnet_session_mute(linnet_session_t *s, wire_in_t *in);
 int linnet_session_track(linnet_session_t *s, wire_in_t *in);
 void linnet_session_rtp_input(linnet_session_t *s, uint8_t *packet, size_t len);
 void linnet_session_rtcp_input(linnet_session_t *s, uint8_t *packet, size_t len);
-int linnet_session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap); /* > 0: length of a datagram to send */
+int linnet_session_media_poll(linnet_session_t *s, uint8_t *buf,
+                              size_t cap); /* > 0: length of a datagram to send */
 int linnet_session_media_bye(linnet_session_t *s, uint8_t *buf, size_t cap);
 uint64_t linnet_session_media_deadline(const linnet_session_t *s);
 int linnet_session_media_stats(linnet_session_t *s, int slot, wire_out_t *out);
@@ -155,8 +160,9 @@ int linnet_session_data_send(linnet_session_t *s, wire_in_t *in);
 int linnet_session_channel_close(linnet_session_t *s, wire_in_t *in);
 void linnet_session_data_start(linnet_session_t *s);
 void linnet_session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len);
-int linnet_session_data_poll(linnet_session_t *s, uint8_t *buf, size_t cap); /* a LINNET_OUT kind, or 0; body written */
-void linnet_session_data_flush(linnet_session_t *s);                        /* SCTP packets into DTLS records */
+int linnet_session_data_poll(linnet_session_t *s, uint8_t *buf,
+                             size_t cap);            /* a LINNET_OUT kind, or 0; body written */
+void linnet_session_data_flush(linnet_session_t *s); /* SCTP packets into DTLS records */
 
 /* the border's 64-bit little-endian words */
 static inline void wire_put_u64le(wire_out_t *out, uint64_t v) {

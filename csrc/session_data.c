@@ -25,8 +25,9 @@ int linnet_session_channel_open(linnet_session_t *s, wire_in_t *in) {
     uint16_t id = wire_u16le(in), retransmits = wire_u16le(in);
     wire_span_t label = wire_take(in, wire_u8(in));
     if (!wire_ok(in)) return LINNET_ERR_ARG;
-    return linnet_dcep_open(&s->dcep, s->sctp_ready ? &s->sctp : NULL, s->now, label.data, label.len, !unordered,
-                            retransmits == 65535 ? -1 : (int32_t)retransmits, 0, negotiated ? (int32_t)id : -1);
+    return linnet_dcep_open(&s->dcep, s->sctp_ready ? &s->sctp : NULL, s->now, label.data,
+                            label.len, !unordered, retransmits == 65535 ? -1 : (int32_t)retransmits,
+                            0, negotiated ? (int32_t)id : -1);
 }
 
 static void wants_room(linnet_session_t *s, uint16_t handle) {
@@ -44,7 +45,8 @@ int linnet_session_data_send(linnet_session_t *s, wire_in_t *in) {
     wire_skip(in, 1);
     if (!wire_ok(in)) return LINNET_ERR_ARG;
     if (!s->sctp_ready) return LINNET_ERR_STATE;
-    rc = linnet_dcep_send(&s->dcep, &s->sctp, s->now, handle, is_string, in->buf + in->pos, wire_left(in));
+    rc = linnet_dcep_send(&s->dcep, &s->sctp, s->now, handle, is_string, in->buf + in->pos,
+                          wire_left(in));
     if (rc == 0) s->counts.data_sent++;
     if (rc == LINNET_ERR_AGAIN) wants_room(s, handle);
     return rc;
@@ -133,7 +135,8 @@ static int put_message(linnet_session_t *s, uint8_t *buf, size_t cap) {
             continue;
         }
         if (n < 0) return n;
-        n = linnet_dcep_on_message(&s->dcep, &s->sctp, s->now, stream, ppid, data, (size_t)n, &message);
+        n = linnet_dcep_on_message(&s->dcep, &s->sctp, s->now, stream, ppid, data, (size_t)n,
+                                   &message);
         if (n == LINNET_DCEP_DATA) break;
         if (n < 0) s->counts.dropped_data++;
     }
@@ -147,7 +150,9 @@ static int put_message(linnet_session_t *s, uint8_t *buf, size_t cap) {
 }
 
 static int put_sendable(linnet_session_t *s, wire_out_t *out) {
-    if (s->n_waiting == 0 || linnet_sctp_buffered(&s->sctp) > linnet_session_send_mem(&s->config) / 2) return 0;
+    if (s->n_waiting == 0 ||
+        linnet_sctp_buffered(&s->sctp) > linnet_session_send_mem(&s->config) / 2)
+        return 0;
     wire_put_u32le(out, 2);
     wire_put_u16le(out, s->waiting[--s->n_waiting]);
     return LINNET_OUT_SENDABLE;

@@ -125,7 +125,8 @@ static void take_frame(linnet_session_t *s) {
     session_frame_t *frame = &s->frame;
     uint32_t timestamp = 0;
     int level = 127, voice = 0;
-    int n = linnet_capture_pop(s->capture, frame->opus, sizeof frame->opus, &timestamp, &level, &voice);
+    int n =
+        linnet_capture_pop(s->capture, frame->opus, sizeof frame->opus, &timestamp, &level, &voice);
     p->level = level;
     frame->len = 0;
     if (n <= 0 || p->ssrc == 0 || s->is_closing) return;
@@ -153,7 +154,8 @@ int linnet_session_media_start(linnet_session_t *s) {
     }
     linnet_wipe(&keys, sizeof keys);
     s->has_media = rc == 0;
-    if (s->has_media && s->frame.len && s->publish.ssrc && !s->publish.is_muted) send_frame(s, &s->frame);
+    if (s->has_media && s->frame.len && s->publish.ssrc && !s->publish.is_muted)
+        send_frame(s, &s->frame);
     s->frame.len = 0;
     return rc;
 }
@@ -210,7 +212,8 @@ static void tell_heard(linnet_session_t *s, session_track_t *t) {
 
 static int open_rtp(linnet_session_t *s, uint8_t *packet, size_t len, int rtcp) {
     uint32_t replayed = s->srtp_in.rtp_counts.replayed + s->srtp_in.rtcp_counts.replayed;
-    int n = rtcp ? linnet_srtcp_open(&s->srtp_in, packet, len) : linnet_srtp_open(&s->srtp_in, packet, len);
+    int n = rtcp ? linnet_srtcp_open(&s->srtp_in, packet, len)
+                 : linnet_srtp_open(&s->srtp_in, packet, len);
     if (n >= 0) return n;
     if (s->srtp_in.rtp_counts.replayed + s->srtp_in.rtcp_counts.replayed != replayed) {
         s->counts.dropped_srtp_replay++;
@@ -312,7 +315,9 @@ static int poll_nack(linnet_session_t *s, uint8_t *buf, size_t cap) {
     while (s->nack_n > 0) {
         const uint8_t *packet;
         uint16_t sequence = s->nack[--s->nack_n];
-        int n = s->publish.is_muted ? 0 : linnet_rtx_get(&s->rtx, s->now, RTX_MIN_GAP_US, sequence, &packet);
+        int n = s->publish.is_muted
+                    ? 0
+                    : linnet_rtx_get(&s->rtx, s->now, RTX_MIN_GAP_US, sequence, &packet);
         if (n > 0 && (size_t)n <= cap) {
             memcpy(buf, packet, (size_t)n);
             s->counts.retransmitted++;

@@ -28,8 +28,8 @@ def declared_enums():
 
 
 def offered():
-    names = (name for name in vars(native) if not name.startswith("_"))
-    return {name for name in names if callable(getattr(native, name)) and getattr(native, name).__module__ == native.__name__}
+    things = {name: thing for name, thing in vars(native).items() if not name.startswith("_")}
+    return {name for name, thing in things.items() if getattr(thing, "__module__", "") == native.__name__}
 
 
 def test_the_cffi_view_offers_exactly_the_functions_of_the_header():

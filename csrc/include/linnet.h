@@ -33,38 +33,44 @@ enum linnet_error {
 
 /* Kinds of linnet_input, with the record each takes. */
 enum linnet_in {
-    LINNET_IN_TIME = 0,             /* nothing: only time has passed */
-    LINNET_IN_DATAGRAM = 1,         /* ADDR source, then the payload */
-    LINNET_IN_LOCAL_CANDIDATE = 2,  /* ADDR of a host candidate */
-    LINNET_IN_REMOTE = 3,           /* u8 ice_controlling, u8 peer_is_lite, u8 dtls_role (0 client, 1 server), u8 0,
+    LINNET_IN_TIME = 0,            /* nothing: only time has passed */
+    LINNET_IN_DATAGRAM = 1,        /* ADDR source, then the payload */
+    LINNET_IN_LOCAL_CANDIDATE = 2, /* ADDR of a host candidate */
+    LINNET_IN_REMOTE =
+        3, /* u8 ice_controlling, u8 peer_is_lite, u8 dtls_role (0 client, 1 server), u8 0,
                                        32 bytes sha-256 fingerprint, STR ufrag, STR pwd. A new ufrag = ICE restart */
-    LINNET_IN_REMOTE_CANDIDATE = 4, /* ADDR, u32 priority, u8 type (0 host, 1 srflx, 2 prflx, 3 relay) */
-    LINNET_IN_ICE_RESTART = 5,      /* nothing; answers with a new LINNET_OUT_LOCAL */
-    LINNET_IN_PUBLISH = 6,          /* u32 ssrc (0 = stop sending), u8 payload_type, u8 audio_level_id, u8 mid_id, u8 0,
+    LINNET_IN_REMOTE_CANDIDATE =
+        4,                     /* ADDR, u32 priority, u8 type (0 host, 1 srflx, 2 prflx, 3 relay) */
+    LINNET_IN_ICE_RESTART = 5, /* nothing; answers with a new LINNET_OUT_LOCAL */
+    LINNET_IN_PUBLISH =
+        6, /* u32 ssrc (0 = stop sending), u8 payload_type, u8 audio_level_id, u8 mid_id, u8 0,
                                        STR mid */
-    LINNET_IN_MUTE = 7,             /* u8 muted: no RTP leaves while 1 */
-    LINNET_IN_TRACK = 8,            /* u8 slot, u8 payload_type, u16 gain (Q12, 0 = 4096 = unity), u32 ssrc (0 = free the slot) */
-    LINNET_IN_CHANNEL = 9,          /* u8 unordered, u8 negotiated, u16 id, u16 max_retransmits (65535 = reliable), STR label;
+    LINNET_IN_MUTE = 7, /* u8 muted: no RTP leaves while 1 */
+    LINNET_IN_TRACK =
+        8, /* u8 slot, u8 payload_type, u16 gain (Q12, 0 = 4096 = unity), u32 ssrc (0 = free the slot) */
+    LINNET_IN_CHANNEL =
+        9, /* u8 unordered, u8 negotiated, u16 id, u16 max_retransmits (65535 = reliable), STR label;
                                        returns the channel handle */
-    LINNET_IN_DATA = 10,            /* u16 handle, u8 is_string, u8 0, then the message */
-    LINNET_IN_CLOSE_CHANNEL = 11,   /* u16 handle */
-    LINNET_IN_CLOSE = 12,           /* nothing: RTCP BYE, SCTP ABORT, DTLS close_notify, then silence */
-    LINNET_IN_VOLUME = 13           /* u16 gain of the whole speaker mix (Q12, 4096 = unity, 0 = silence) */
+    LINNET_IN_DATA = 10,          /* u16 handle, u8 is_string, u8 0, then the message */
+    LINNET_IN_CLOSE_CHANNEL = 11, /* u16 handle */
+    LINNET_IN_CLOSE = 12, /* nothing: RTCP BYE, SCTP ABORT, DTLS close_notify, then silence */
+    LINNET_IN_VOLUME = 13 /* u16 gain of the whole speaker mix (Q12, 4096 = unity, 0 = silence) */
 };
 
 /* Kinds that linnet_poll returns. The buffer holds u32 body length, then the body. */
 enum linnet_out {
-    LINNET_OUT_IDLE = 0,        /* u32 deadline: call again at that time (mod 2^30) or at the next input */
-    LINNET_OUT_DATAGRAM = 1,    /* ADDR destination, then the payload */
-    LINNET_OUT_LOCAL = 2,       /* 32 bytes sha-256 fingerprint, STR ufrag, STR pwd: for the offer */
-    LINNET_OUT_STATE = 3,       /* u8 layer (linnet_layer), u8 state, i16 detail */
-    LINNET_OUT_SELECTED = 4,    /* ADDR remote, u32 round-trip time in us: the pair in use changed */
-    LINNET_OUT_CHANNEL = 5,     /* u16 handle, u8 state (1 open, 0 closed), u8 0, u16 id, STR label */
-    LINNET_OUT_DATA = 6,        /* u16 handle, u8 is_string, u8 0, then the message */
-    LINNET_OUT_FIRST_SENT = 7,  /* u32 ssrc: the first media packet left */
-    LINNET_OUT_FIRST_HEARD = 8, /* u8 slot, 3 x 0, u32 ssrc: the first authenticated media packet arrived */
-    LINNET_OUT_BYE = 9,         /* u32 ssrc: the peer sent RTCP BYE for this source */
-    LINNET_OUT_SENDABLE = 10    /* u16 handle: room again after LINNET_ERR_AGAIN */
+    LINNET_OUT_IDLE = 0, /* u32 deadline: call again at that time (mod 2^30) or at the next input */
+    LINNET_OUT_DATAGRAM = 1, /* ADDR destination, then the payload */
+    LINNET_OUT_LOCAL = 2,    /* 32 bytes sha-256 fingerprint, STR ufrag, STR pwd: for the offer */
+    LINNET_OUT_STATE = 3,    /* u8 layer (linnet_layer), u8 state, i16 detail */
+    LINNET_OUT_SELECTED = 4, /* ADDR remote, u32 round-trip time in us: the pair in use changed */
+    LINNET_OUT_CHANNEL = 5,  /* u16 handle, u8 state (1 open, 0 closed), u8 0, u16 id, STR label */
+    LINNET_OUT_DATA = 6,     /* u16 handle, u8 is_string, u8 0, then the message */
+    LINNET_OUT_FIRST_SENT = 7, /* u32 ssrc: the first media packet left */
+    LINNET_OUT_FIRST_HEARD =
+        8,              /* u8 slot, 3 x 0, u32 ssrc: the first authenticated media packet arrived */
+    LINNET_OUT_BYE = 9, /* u32 ssrc: the peer sent RTCP BYE for this source */
+    LINNET_OUT_SENDABLE = 10 /* u16 handle: room again after LINNET_ERR_AGAIN */
 };
 
 enum linnet_layer { LINNET_LAYER_ICE = 0, LINNET_LAYER_DTLS = 1, LINNET_LAYER_SCTP = 2 };

@@ -27,7 +27,8 @@
 
 /* --- DTLS (RFC 6347, 5764) --- */
 #ifndef LINNET_TLS_ARENA
-#define LINNET_TLS_ARENA (48 * 1024) /* fixed pool of the TLS backend; goal of the anchors: <= 48 KiB */
+#define LINNET_TLS_ARENA                                                                           \
+    (48 * 1024) /* fixed pool of the TLS backend; goal of the anchors: <= 48 KiB */
 #endif
 #ifndef LINNET_DTLS_QUEUE
 #define LINNET_DTLS_QUEUE 8 /* outgoing flight datagrams x LINNET_MTU = 9.4 KiB */
@@ -56,13 +57,16 @@
 #endif
 
 #ifndef LINNET_RTX_PACKETS
-#define LINNET_RTX_PACKETS 16 /* x 416 B = 6.5 KiB: protected packets kept for NACK, 320 ms at 20 ms */
+#define LINNET_RTX_PACKETS                                                                         \
+    16 /* x 416 B = 6.5 KiB: protected packets kept for NACK, 320 ms at 20 ms */
 #endif
 #ifndef LINNET_RTX_PACKET_MAX
-#define LINNET_RTX_PACKET_MAX 400 /* Opus payload + RTP header, extensions, tag; larger ones are not kept */
+#define LINNET_RTX_PACKET_MAX                                                                      \
+    400 /* Opus payload + RTP header, extensions, tag; larger ones are not kept */
 #endif
 #ifndef LINNET_RTCP_INTERVAL_MS
-#define LINNET_RTCP_INTERVAL_MS 2000 /* mean time between reports; each is x (0.5 .. 1.5), so <= 3333 keeps 5 s */
+#define LINNET_RTCP_INTERVAL_MS                                                                    \
+    2000 /* mean time between reports; each is x (0.5 .. 1.5), so <= 3333 keeps 5 s */
 #endif
 #ifndef LINNET_RTCP_FIRST_MS
 #define LINNET_RTCP_FIRST_MS 100 /* first report after the first packet */

@@ -13,7 +13,8 @@ def test_calls_survive_loss_reorder_duplication_and_an_outage():
     print(f"\n{SEEDS} seeds: {virtual:.0f} virtual s in {wall:.1f} s on {jobs} processes, "
           f"{virtual / wall / jobs:.0f} x one call on one core")
     replay = "".join(f"\n{text}" for text in failures[:10])
-    assert not failures, f"{len(failures)} of {SEEDS} seeds failed; replay: python -m tests.scenario.bad_network SEED{replay}"
+    how = "replay: python -m tests.scenario.bad_network SEED"
+    assert not failures, f"{len(failures)} of {SEEDS} seeds failed; {how}{replay}"
 
 
 def test_a_seed_gives_the_same_call_twice():

@@ -1,4 +1,4 @@
-"""Join counted in round trips: virtual time, zero CPU, token in hand, name resolved (anchors: stock server, our best)."""
+"""Join counted in round trips: virtual time, zero CPU, token in hand, name resolved."""
 
 import asyncio
 
