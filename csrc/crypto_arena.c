@@ -1,7 +1,7 @@
 /* The allocator of the crypto backend; crypto_arena.h says what it is for.
  *
- * A block is an 8-byte header and its payload. The header holds the size of the block (a multiple of 8, bit 0 =
- * used) and the size of the block before it, so both neighbours are one step away. */
+ * A block is an 8-byte header and its payload. The header holds the size of the block (a multiple
+ * of 8, bit 0 = used) and the size of the block before it, so both neighbours are one step away. */
 #include "crypto_arena.h"
 
 #include "errors.h"

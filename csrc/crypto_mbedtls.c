@@ -1,8 +1,8 @@
 /* The default backend of crypto.h: Mbed TLS 3.6, without its PSA layer.
  *
- * Nothing here allocates but linnet_gcm_init, whose one allocation (the AES key schedule of the library's cipher
- * layer) comes from a piece of the linnet_gcm_t itself. So contexts are wiped, never freed. A linnet_gcm_t holds
- * pointers into itself: its memory must not move. */
+ * Nothing here allocates but linnet_gcm_init, whose one allocation (the AES key schedule of the
+ * library's cipher layer) comes from a piece of the linnet_gcm_t itself. So contexts are wiped,
+ * never freed. A linnet_gcm_t holds pointers into itself: its memory must not move. */
 #include "crypto.h"
 
 #include "crypto_arena.h"
@@ -192,15 +192,16 @@ int linnet_gcm_init(linnet_gcm_t *opaque, const uint8_t key[16]) {
 int linnet_gcm_seal(linnet_gcm_t *opaque, const uint8_t iv[12], const uint8_t *aad, size_t aad_len,
                     uint8_t *data, size_t len, uint8_t tag[16]) {
     gcm_t *gcm = (gcm_t *)(void *)opaque;
-    int result = mbedtls_gcm_crypt_and_tag(&gcm->gcm, MBEDTLS_GCM_ENCRYPT, len, iv, 12, aad, aad_len, data, data,
-                                           16, tag);
+    int result = mbedtls_gcm_crypt_and_tag(&gcm->gcm, MBEDTLS_GCM_ENCRYPT, len, iv, 12, aad,
+                                           aad_len, data, data, 16, tag);
     return result == 0 ? 0 : LINNET_ERR_CRYPTO;
 }
 
 int linnet_gcm_open(linnet_gcm_t *opaque, const uint8_t iv[12], const uint8_t *aad, size_t aad_len,
                     uint8_t *data, size_t len, const uint8_t tag[16]) {
     gcm_t *gcm = (gcm_t *)(void *)opaque;
-    int result = mbedtls_gcm_auth_decrypt(&gcm->gcm, len, iv, 12, aad, aad_len, tag, 16, data, data);
+    int result =
+        mbedtls_gcm_auth_decrypt(&gcm->gcm, len, iv, 12, aad, aad_len, tag, 16, data, data);
     if (result == MBEDTLS_ERR_GCM_AUTH_FAILED) return LINNET_ERR_AUTH;
     return result == 0 ? 0 : LINNET_ERR_CRYPTO;
 }

@@ -1,10 +1,12 @@
-/* Configuration of Mbed TLS 3.6 for Linnet: DTLS 1.2 with one suite, one curve and use_srtp, plus the primitives
- * of crypto.h. Compile the library and everything that includes it with MBEDTLS_CONFIG_FILE=<mbedtls_config.h>
- * (in angle brackets: the library has a file of that name beside the header that includes it) and -Icsrc.
+/* Configuration of Mbed TLS 3.6 for Linnet: DTLS 1.2 with one suite, one curve and use_srtp, plus
+ * the primitives of crypto.h. Compile the library and everything that includes it with
+ * MBEDTLS_CONFIG_FILE=<mbedtls_config.h> (in angle brackets: the library has a file of that name
+ * beside the header that includes it) and -Icsrc.
  *
- * No PSA, no clock, no entropy source, no file system, no heap: memory comes from crypto_arena.c. To offer
- * AEAD_AES_128_GCM in use_srtp, its files ssl_*.c must also be compiled with `-include mbedtls_srtp.h`; without
- * it everything works but that profile (an ESP-IDF that brings its own Mbed TLS is such a case). */
+ * No PSA, no clock, no entropy source, no file system, no heap: memory comes from crypto_arena.c.
+ * To offer AEAD_AES_128_GCM in use_srtp, its files ssl_*.c must also be compiled with `-include
+ * mbedtls_srtp.h`; without it everything works but that profile (an ESP-IDF that brings its own
+ * Mbed TLS is such a case). */
 #ifndef LINNET_MBEDTLS_CONFIG_H
 #define LINNET_MBEDTLS_CONFIG_H
 
@@ -29,7 +31,7 @@ void linnet_tls_free(void *mem);
 
 /* --- primitives --- */
 #define MBEDTLS_AES_C
-#define MBEDTLS_AES_ROM_TABLES /* flash instead of 8 KiB of RAM */
+#define MBEDTLS_AES_ROM_TABLES          /* flash instead of 8 KiB of RAM */
 #define MBEDTLS_BLOCK_CIPHER_NO_DECRYPT /* CTR, GCM and CTR_DRBG only ever encrypt a block */
 #define MBEDTLS_CIPHER_C
 #define MBEDTLS_CIPHER_MODE_CTR
@@ -43,7 +45,7 @@ void linnet_tls_free(void *mem);
 #define MBEDTLS_ECP_DP_SECP256R1_ENABLED
 #define MBEDTLS_ECP_NIST_OPTIM
 #ifndef MBEDTLS_ECP_WINDOW_SIZE
-#define MBEDTLS_ECP_WINDOW_SIZE 4 /* 2 saves 2 KiB of arena and costs about 15 % of a handshake's CPU */
+#define MBEDTLS_ECP_WINDOW_SIZE 4 /* 2 saves arena and costs CPU */
 #endif
 #define MBEDTLS_ECDH_C
 #define MBEDTLS_ECDSA_C
@@ -74,8 +76,8 @@ void linnet_tls_free(void *mem);
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
 #define MBEDTLS_SSL_CIPHERSUITES MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-#define MBEDTLS_SSL_IN_CONTENT_LEN 2048 /* the largest handshake message: a Certificate, a post-quantum hello */
-#define MBEDTLS_SSL_OUT_CONTENT_LEN 1280 /* records are cut to LINNET_MTU anyway */
+#define MBEDTLS_SSL_IN_CONTENT_LEN 2048     /* the largest handshake message, e.g. Certificate */
+#define MBEDTLS_SSL_OUT_CONTENT_LEN 1280    /* records are cut to LINNET_MTU anyway */
 #define MBEDTLS_SSL_DTLS_MAX_BUFFERING 6144 /* reassembly and messages that came too early */
 
 #endif

@@ -1,10 +1,11 @@
 /* DTLS 1.2 over Mbed TLS 3.6; dtls.h has the contract.
  *
- * The library sees one datagram at a time (in_data) and puts its own into a ring. It knows no clock: retransmission
- * timing is ours. Its own timers are told that nothing ever expires but when get_timer says so, because they would
- * give up after the longest timer once and cut flights into 508-byte datagrams after the second (RFC 6347 4.1.1.1
- * allows, a lossy link punishes). Every call into the library runs between enter() and leave(), which select our
- * arena. What the library would believe without authentication is filtered in admit(). */
+ * The library sees one datagram at a time (in_data) and puts its own into a ring. It knows no
+ * clock: retransmission timing is ours. Its own timers are told that nothing ever expires but when
+ * get_timer says so, because they would give up after the longest timer once and cut flights into
+ * 508-byte datagrams after the second (RFC 6347 4.1.1.1 allows, a lossy link punishes). Every call
+ * into the library runs between enter() and leave(), which select our arena. What the library would
+ * believe without authentication is filtered in admit(). */
 #include "dtls.h"
 
 #include "crypto_arena.h"
@@ -17,7 +18,8 @@ enum {
     KEY_MATERIAL = 2 * (16 + 14), /* RFC 5764 4.2 with the longer of the two profiles */
     MTU = LINNET_MTU,
     QUEUE = LINNET_DTLS_QUEUE,
-    STEPS_MAX = 16 /* library calls for one datagram; each consumes a record, so this only guards against its bugs */
+    STEPS_MAX = 16 /* library calls for one datagram; each consumes a record, so this only guards
+                      against its bugs */
 };
 
 typedef struct {
@@ -39,12 +41,12 @@ typedef struct {
     uint16_t negotiable[PROFILES_MAX + 1]; /* what the library may agree to */
     uint8_t role, state;
     uint8_t fingerprint_ok, have_material;
-    uint8_t flight_sent;  /* a handshake message of ours has left: the peer may rely on it */
-    uint8_t blocked;      /* the ring was full in the middle of a flight */
-    uint8_t timer_fired;  /* get_timer will say so once */
+    uint8_t flight_sent; /* a handshake message of ours has left: the peer may rely on it */
+    uint8_t blocked;     /* the ring was full in the middle of a flight */
+    uint8_t timer_fired; /* get_timer will say so once */
     uint8_t setup_done;
     int error, alert;
-    int top_message_seq;  /* of our handshake messages: a higher one begins a new flight */
+    int top_message_seq; /* of our handshake messages: a higher one begins a new flight */
     uint64_t first_backoff_us, backoff_us, retransmit_at, give_up_at;
     const uint8_t *in_data; /* one datagram, during linnet_dtls_input only */
     size_t in_len;
@@ -52,12 +54,16 @@ typedef struct {
     slot_t ring[QUEUE];
     uint64_t arena_mem[LINNET_TLS_ARENA / 8];
 } dtls_t;
-_Static_assert(sizeof(dtls_t) <= sizeof(linnet_dtls_t), "LINNET_DTLS_CONTEXT is too small for this backend");
-_Static_assert(MBEDTLS_SSL_IN_CONTENT_LEN >= LINNET_DATAGRAM_MAX, "a datagram must fit into the library's buffer");
+_Static_assert(sizeof(dtls_t) <= sizeof(linnet_dtls_t),
+               "LINNET_DTLS_CONTEXT is too small for this backend");
+_Static_assert(MBEDTLS_SSL_IN_CONTENT_LEN >= LINNET_DATAGRAM_MAX,
+               "a datagram must fit into the library's buffer");
 
 static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, 0};
-static const uint16_t groups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
-static const uint16_t signatures[] = {MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_NONE};
+static const uint16_t groups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
+                                  MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
+static const uint16_t signatures[] = {MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
+                                      MBEDTLS_TLS1_3_SIG_NONE};
 
 static dtls_t *of(linnet_dtls_t *dtls) {
     return (dtls_t *)(void *)dtls;
@@ -74,14 +80,16 @@ static int fill_random(void *rng, unsigned char *out, size_t len) {
     return 0;
 }
 
-/* RFC 8827 6.5: the one check of the peer's identity. Issuer, name and dates of a self-signed certificate mean nothing. */
+/* RFC 8827 6.5: the one check of the peer's identity. Issuer, name and dates of a self-signed
+ * certificate mean nothing. */
 static int on_certificate(void *context, mbedtls_x509_crt *crt, int depth, uint32_t *flags) {
     dtls_t *d = context;
     uint8_t fingerprint[LINNET_SHA256_LEN];
     *flags = 0;
     if (depth != 0) return 0;
     linnet_sha256(crt->raw.p, crt->raw.len, fingerprint);
-    d->fingerprint_ok = (uint8_t)linnet_equal_ct(fingerprint, d->peer_fingerprint, sizeof fingerprint);
+    d->fingerprint_ok =
+        (uint8_t)linnet_equal_ct(fingerprint, d->peer_fingerprint, sizeof fingerprint);
     if (!d->fingerprint_ok) {
         d->error = LINNET_ERR_AUTH;
         *flags = MBEDTLS_X509_BADCERT_NOT_TRUSTED;
@@ -89,18 +97,18 @@ static int on_certificate(void *context, mbedtls_x509_crt *crt, int depth, uint3
     return 0;
 }
 
-/* RFC 5764 4.2. Not mbedtls_ssl_export_keying_material: in 3.6 it dereferences NULL on the side that sent the last
- * flight. The material stays here until CONNECTED. */
-static void on_keys(void *context, mbedtls_ssl_key_export_type type, const unsigned char *secret, size_t secret_len,
-                    const unsigned char client_random[32], const unsigned char server_random[32],
-                    mbedtls_tls_prf_types prf) {
+/* RFC 5764 4.2. Not mbedtls_ssl_export_keying_material: in 3.6 it dereferences NULL on the side
+ * that sent the last flight. The material stays here until CONNECTED. */
+static void on_keys(void *context, mbedtls_ssl_key_export_type type, const unsigned char *secret,
+                    size_t secret_len, const unsigned char client_random[32],
+                    const unsigned char server_random[32], mbedtls_tls_prf_types prf) {
     dtls_t *d = context;
     uint8_t seed[64];
     if (type != MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET) return;
     memcpy(seed, client_random, 32);
     memcpy(seed + 32, server_random, 32);
-    d->have_material = mbedtls_ssl_tls_prf(prf, secret, secret_len, "EXTRACTOR-dtls_srtp", seed, sizeof seed,
-                                           d->material, sizeof d->material) == 0;
+    d->have_material = mbedtls_ssl_tls_prf(prf, secret, secret_len, "EXTRACTOR-dtls_srtp", seed,
+                                           sizeof seed, d->material, sizeof d->material) == 0;
 }
 
 static void set_timer(void *context, uint32_t intermediate_ms, uint32_t final_ms) {
@@ -114,12 +122,14 @@ static int get_timer(void *context) {
     return 2;
 }
 
-/* Which of our messages is it, and does it begin a new flight? Encrypted ones (Finished) never do. */
+/* Which of our messages is it, and does it begin a new flight? Encrypted ones (Finished) never do.
+ */
 static void note_sent(dtls_t *d, const uint8_t *data, size_t len) {
     wire_in_t in = wire_in(data, len);
     dtls_record_t record;
     while (dtls_record_next(&in, &record) == 1) {
-        if (record.type == DTLS_RECORD_ALERT && record.body.len == 2) d->alert = record.body.data[1];
+        if (record.type == DTLS_RECORD_ALERT && record.body.len == 2)
+            d->alert = record.body.data[1];
         if (record.type != DTLS_RECORD_HANDSHAKE) continue;
         d->flight_sent = 1;
         if (record.epoch != 0) continue;
@@ -155,7 +165,8 @@ static size_t admit(dtls_t *d, wire_out_t *out) {
         if (record.epoch > 1) {
             d->counts.wrong_epoch++; /* no renegotiation: epoch 0 before the keys, 1 after */
         } else if (record.epoch == 0 && d->state == LINNET_DTLS_CONNECTED) {
-            /* The peer repeats a flight whose end we have. Its Finished, in epoch 1, makes us repeat ours. */
+            /* The peer repeats a flight whose end we have. Its Finished, in epoch 1, makes us
+             * repeat ours. */
             d->counts.wrong_epoch++;
         } else if (record.epoch == 0 && record.type == DTLS_RECORD_ALERT) {
             d->counts.alert_ignored++; /* RFC 6347 4.1.2.7: anyone could have sent it */
@@ -184,7 +195,8 @@ static int on_receive(void *context, unsigned char *buf, size_t cap) {
 static int configure(dtls_t *d) {
     mbedtls_ssl_config *conf = &d->conf;
     int endpoint = d->role == LINNET_DTLS_SERVER ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT;
-    if (mbedtls_ssl_config_defaults(conf, endpoint, MBEDTLS_SSL_TRANSPORT_DATAGRAM, MBEDTLS_SSL_PRESET_DEFAULT) != 0)
+    if (mbedtls_ssl_config_defaults(conf, endpoint, MBEDTLS_SSL_TRANSPORT_DATAGRAM,
+                                    MBEDTLS_SSL_PRESET_DEFAULT) != 0)
         return LINNET_ERR_CRYPTO;
     mbedtls_ssl_conf_min_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_2);
@@ -194,15 +206,18 @@ static int configure(dtls_t *d) {
     mbedtls_ssl_conf_extended_master_secret(conf, MBEDTLS_SSL_EXTENDED_MS_ENABLED);
     mbedtls_ssl_conf_rng(conf, fill_random, d->rng);
     mbedtls_ssl_conf_dtls_anti_replay(conf, MBEDTLS_SSL_ANTI_REPLAY_ENABLED);
-    mbedtls_ssl_conf_handshake_timeout(conf, 0, UINT32_MAX); /* 0 doubles to 0: see the head of this file */
-    /* A certificate is demanded in both roles. The library wants a trust anchor for that; on_certificate decides. */
+    /* 0 doubles to 0: see the head of this file. */
+    mbedtls_ssl_conf_handshake_timeout(conf, 0, UINT32_MAX);
+    /* A certificate is demanded in both roles. The library wants a trust anchor for that;
+     * on_certificate decides. */
     mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_ca_chain(conf, &d->crt, NULL);
     mbedtls_ssl_conf_cert_req_ca_list(conf, MBEDTLS_SSL_CERT_REQ_CA_LIST_DISABLED);
     mbedtls_ssl_conf_verify(conf, on_certificate, d);
     if (mbedtls_ssl_conf_own_cert(conf, &d->crt, &d->key) != 0) return LINNET_ERR_CRYPTO;
     if (mbedtls_ssl_setup(&d->ssl, conf) != 0) return LINNET_ERR_CRYPTO;
-    if (mbedtls_ssl_set_hostname(&d->ssl, NULL) != 0) return LINNET_ERR_CRYPTO; /* no name to check, said aloud */
+    /* There is no name to check; the library wants that said aloud. */
+    if (mbedtls_ssl_set_hostname(&d->ssl, NULL) != 0) return LINNET_ERR_CRYPTO;
     mbedtls_ssl_set_mtu(&d->ssl, MTU);
     mbedtls_ssl_set_bio(&d->ssl, d, on_send, on_receive, NULL);
     mbedtls_ssl_set_timer_cb(&d->ssl, d, set_timer, get_timer);
@@ -211,34 +226,42 @@ static int configure(dtls_t *d) {
 }
 
 static int load_identity(dtls_t *d, const linnet_identity_t *identity) {
-    if (mbedtls_x509_crt_parse_der(&d->crt, identity->cert, identity->cert_len) != 0) return LINNET_ERR_CRYPTO;
-    if (mbedtls_pk_setup(&d->key, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY)) != 0) return LINNET_ERR_CRYPTO;
+    if (mbedtls_x509_crt_parse_der(&d->crt, identity->cert, identity->cert_len) != 0)
+        return LINNET_ERR_CRYPTO;
+    if (mbedtls_pk_setup(&d->key, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY)) != 0)
+        return LINNET_ERR_CRYPTO;
     if (mbedtls_ecp_read_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(d->key), identity->key,
                              sizeof identity->key) != 0)
         return LINNET_ERR_CRYPTO;
     return 0;
 }
 
-/* What the library may negotiate. A library that does not know profile 7 (mbedtls_srtp.h) gets the list without it. */
+/* What the library may negotiate. A library that does not know profile 7 (mbedtls_srtp.h) gets the
+ * list without it. */
 static int use_profiles(dtls_t *d, const uint16_t *profiles) {
     memcpy(d->negotiable, profiles, sizeof d->negotiable);
     if (mbedtls_ssl_conf_dtls_srtp_protection_profiles(&d->conf, d->negotiable) == 0) return 0;
     d->negotiable[0] = LINNET_SRTP_AES128_CM_SHA1_80;
     d->negotiable[1] = 0;
-    return mbedtls_ssl_conf_dtls_srtp_protection_profiles(&d->conf, d->negotiable) == 0 ? 0 : LINNET_ERR_CRYPTO;
+    return mbedtls_ssl_conf_dtls_srtp_protection_profiles(&d->conf, d->negotiable) == 0
+               ? 0
+               : LINNET_ERR_CRYPTO;
 }
 
 size_t linnet_dtls_size(void) {
     return sizeof(linnet_dtls_t);
 }
 
-int linnet_dtls_init(linnet_dtls_t *dtls, linnet_rng_t *rng, const linnet_identity_t *identity, int role,
-                     const uint8_t peer_fingerprint[32]) {
-    static const uint16_t defaults[] = {LINNET_SRTP_AES128_CM_SHA1_80, LINNET_SRTP_AEAD_AES_128_GCM, 0};
+int linnet_dtls_init(linnet_dtls_t *dtls, linnet_rng_t *rng, const linnet_identity_t *identity,
+                     int role, const uint8_t peer_fingerprint[32]) {
+    static const uint16_t defaults[] = {LINNET_SRTP_AES128_CM_SHA1_80, LINNET_SRTP_AEAD_AES_128_GCM,
+                                        0};
     dtls_t *d = of(dtls);
-    if (dtls == NULL || rng == NULL || identity == NULL || peer_fingerprint == NULL) return LINNET_ERR_ARG;
+    if (dtls == NULL || rng == NULL || identity == NULL || peer_fingerprint == NULL)
+        return LINNET_ERR_ARG;
     if (role != LINNET_DTLS_CLIENT && role != LINNET_DTLS_SERVER) return LINNET_ERR_ARG;
-    if (identity->cert_len == 0 || identity->cert_len > sizeof identity->cert) return LINNET_ERR_ARG;
+    if (identity->cert_len == 0 || identity->cert_len > sizeof identity->cert)
+        return LINNET_ERR_ARG;
     memset(d, 0, sizeof *d);
     d->rng = rng;
     d->role = (uint8_t)role;
@@ -267,7 +290,8 @@ int linnet_dtls_set_profiles(linnet_dtls_t *dtls, const uint16_t *profiles, size
     dtls_t *d = of(dtls);
     if (n == 0 || n > PROFILES_MAX) return LINNET_ERR_ARG;
     for (size_t i = 0; i < n; i++)
-        if (profiles[i] != LINNET_SRTP_AES128_CM_SHA1_80 && profiles[i] != LINNET_SRTP_AEAD_AES_128_GCM)
+        if (profiles[i] != LINNET_SRTP_AES128_CM_SHA1_80 &&
+            profiles[i] != LINNET_SRTP_AEAD_AES_128_GCM)
             return LINNET_ERR_ARG;
     if (!d->setup_done || d->state != LINNET_DTLS_NEW) return LINNET_ERR_STATE;
     memset(d->profiles, 0, sizeof d->profiles);
@@ -307,7 +331,8 @@ static void connected(dtls_t *d) {
     d->state = LINNET_DTLS_CONNECTED;
 }
 
-/* A ClientHello that made no sense, before we answered any: forget it, or one forged packet would end the session. */
+/* A ClientHello that made no sense, before we answered any: forget it, or one forged packet would
+ * end the session. */
 static void forget_hello(dtls_t *d) {
     d->counts.hello_rejected++;
     if (mbedtls_ssl_session_reset(&d->ssl) != 0) fail(d, LINNET_ERR_CRYPTO);
@@ -340,7 +365,8 @@ static void begin(dtls_t *d, uint64_t now_us) {
 int linnet_dtls_start(linnet_dtls_t *dtls, uint64_t now_us) {
     dtls_t *d = of(dtls);
     if (!d->setup_done) return LINNET_ERR_STATE;
-    if (d->role == LINNET_DTLS_SERVER && d->state == LINNET_DTLS_HANDSHAKE) return 0; /* the client was faster */
+    if (d->role == LINNET_DTLS_SERVER && d->state == LINNET_DTLS_HANDSHAKE)
+        return 0; /* the client was faster */
     if (d->state != LINNET_DTLS_NEW) return LINNET_ERR_STATE;
     begin(d, now_us);
     if (d->role == LINNET_DTLS_SERVER) return 0;
@@ -367,11 +393,13 @@ static void on_record_error(dtls_t *d, int result) {
     } else if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
         refused(d);
     } else {
-        fail(d, LINNET_ERR_CRYPTO); /* an authenticated peer broke the protocol, or the arena is full */
+        /* An authenticated peer broke the protocol, or the arena is full. */
+        fail(d, LINNET_ERR_CRYPTO);
     }
 }
 
-/* Decrypts until an application record waits in the library's buffer or there is nothing left to decrypt. */
+/* Decrypts until an application record waits in the library's buffer or there is nothing left to
+ * decrypt. */
 static void fetch_record(dtls_t *d) {
     for (int i = 0; i < STEPS_MAX && mbedtls_ssl_get_bytes_avail(&d->ssl) == 0; i++) {
         int result = mbedtls_ssl_read(&d->ssl, NULL, 0); /* 0 bytes: decrypts, consumes nothing */
@@ -385,8 +413,10 @@ static int input_record(dtls_t *d) {
     if (mbedtls_ssl_get_bytes_avail(&d->ssl) != 0) return LINNET_ERR_AGAIN;
     uint32_t queued = d->ring_count;
     fetch_record(d);
-    if (d->in_data != NULL) return LINNET_ERR_AGAIN; /* a record of the datagram before came first */
-    if (d->state == LINNET_DTLS_CONNECTED && mbedtls_ssl_get_bytes_avail(&d->ssl) == 0 && d->ring_count == queued)
+    if (d->in_data != NULL)
+        return LINNET_ERR_AGAIN; /* a record of the datagram before came first */
+    if (d->state == LINNET_DTLS_CONNECTED && mbedtls_ssl_get_bytes_avail(&d->ssl) == 0 &&
+        d->ring_count == queued)
         d->counts.record_rejected++; /* neither data nor a repeated flight that we answered */
     return 0;
 }
@@ -402,7 +432,6 @@ static int input(dtls_t *d, uint64_t now_us, const uint8_t *data, size_t len) {
     } else {
         if (d->role == LINNET_DTLS_SERVER && !d->flight_sent) choose_profile(d, data, len);
         advance(d, now_us);
-        if (d->state == LINNET_DTLS_CONNECTED) fetch_record(d); /* data behind Finished in the same datagram */
     }
     d->in_data = NULL;
     return result;
@@ -487,7 +516,8 @@ int linnet_dtls_write(linnet_dtls_t *dtls, const uint8_t *data, size_t len) {
     linnet_arena_t *previous = linnet_arena_enter(&d->arena);
     int result = mbedtls_ssl_write(&d->ssl, data, len);
     linnet_arena_leave(previous);
-    if (result == MBEDTLS_ERR_SSL_WANT_WRITE) return LINNET_ERR_AGAIN; /* an older flight took the last place */
+    if (result == MBEDTLS_ERR_SSL_WANT_WRITE)
+        return LINNET_ERR_AGAIN; /* an older flight took the last place */
     if (result != (int)len) return LINNET_ERR_CRYPTO;
     d->counts.records_out++;
     return 0;
@@ -524,14 +554,17 @@ int linnet_dtls_alert(const linnet_dtls_t *dtls) {
     return of_const(dtls)->alert;
 }
 
-/* RFC 5764 4.2: client key, server key, client salt, server salt, each as long as the profile has it. */
+/* RFC 5764 4.2: client key, server key, client salt, server salt, each as long as the profile has
+ * it. */
 int linnet_dtls_srtp_keys(const linnet_dtls_t *dtls, linnet_srtp_keys_t *keys) {
     const dtls_t *d = of_const(dtls);
     mbedtls_dtls_srtp_info info;
-    if (d->state != LINNET_DTLS_CONNECTED || !d->fingerprint_ok || !d->have_material) return LINNET_ERR_STATE;
+    if (d->state != LINNET_DTLS_CONNECTED || !d->fingerprint_ok || !d->have_material)
+        return LINNET_ERR_STATE;
     mbedtls_ssl_get_dtls_srtp_negotiation_result(&d->ssl, &info);
     uint16_t profile = info.MBEDTLS_PRIVATE(chosen_dtls_srtp_profile);
-    if (profile != d->profiles[0] && (d->profiles[1] == 0 || profile != d->profiles[1])) return LINNET_ERR_AUTH;
+    if (profile != d->profiles[0] && (d->profiles[1] == 0 || profile != d->profiles[1]))
+        return LINNET_ERR_AUTH;
     size_t salt_len = profile == LINNET_SRTP_AEAD_AES_128_GCM ? 12 : 14;
     memset(keys, 0, sizeof *keys);
     keys->profile = profile;
@@ -548,7 +581,7 @@ void linnet_dtls_close(linnet_dtls_t *dtls) {
     if (d->state == LINNET_DTLS_FAILED || d->state == LINNET_DTLS_CLOSED) return;
     if (d->state == LINNET_DTLS_CONNECTED) {
         linnet_arena_t *previous = linnet_arena_enter(&d->arena);
-        (void)mbedtls_ssl_close_notify(&d->ssl); /* with a full ring it is lost, as on the network */
+        (void)mbedtls_ssl_close_notify(&d->ssl); /* lost when the ring is full, as on the way */
         linnet_arena_leave(previous);
     }
     d->state = LINNET_DTLS_CLOSED;

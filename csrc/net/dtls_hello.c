@@ -1,8 +1,8 @@
 /* Records of a datagram and the use_srtp extension of a ClientHello; dtls_hello.h says why.
  *
- * Mbed TLS as server takes the first of the client's profiles that it knows. RFC 5764 4.1.1 leaves the choice to the
- * server, and ours has reasons of its own (no AES hardware), so the offer is read here first. A ClientHello that is
- * fragmented over datagrams is left to the library. */
+ * Mbed TLS as server takes the first of the client's profiles that it knows. RFC 5764 4.1.1 leaves
+ * the choice to the server, and ours has reasons of its own (no AES hardware), so the offer is read
+ * here first. A ClientHello that is fragmented over datagrams is left to the library. */
 #include "dtls_hello.h"
 
 enum { CLIENT_HELLO = 1, EXT_USE_SRTP = 14 };
@@ -43,11 +43,11 @@ static uint16_t choose(wire_in_t *offered, const uint16_t *ours, size_t n_ours) 
 }
 
 static uint16_t profile_of_hello(wire_in_t *message, const uint16_t *ours, size_t n_ours) {
-    wire_skip(message, 2 + 32);           /* client_version, random */
-    wire_skip(message, wire_u8(message)); /* session_id */
-    wire_skip(message, wire_u8(message)); /* cookie */
+    wire_skip(message, 2 + 32);            /* client_version, random */
+    wire_skip(message, wire_u8(message));  /* session_id */
+    wire_skip(message, wire_u8(message));  /* cookie */
     wire_skip(message, wire_u16(message)); /* cipher_suites */
-    wire_skip(message, wire_u8(message)); /* compression_methods */
+    wire_skip(message, wire_u8(message));  /* compression_methods */
     wire_in_t extensions = within(message, wire_u16(message));
     while (wire_left(&extensions) >= 4) {
         uint16_t type = wire_u16(&extensions);
@@ -59,7 +59,8 @@ static uint16_t profile_of_hello(wire_in_t *message, const uint16_t *ours, size_
     return 0;
 }
 
-uint16_t dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours, size_t n_ours) {
+uint16_t dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours,
+                            size_t n_ours) {
     wire_in_t in = wire_in(datagram, len);
     dtls_record_t record;
     while (dtls_record_next(&in, &record) == 1) {
@@ -71,7 +72,6 @@ uint16_t dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t 
         uint32_t offset = wire_u24(&message);
         uint32_t here = wire_u24(&message);
         if (!wire_ok(&message) || type != CLIENT_HELLO || offset != 0 || here != whole) continue;
-        if (here > wire_left(&message)) continue;
         return profile_of_hello(&message, ours, n_ours);
     }
     return 0;

@@ -1,8 +1,10 @@
-/* Our DTLS identity: an ECDSA P-256 key and a self-signed X.509 v3 certificate (RFC 5280, RFC 8827 6.5).
+/* Our DTLS identity: an ECDSA P-256 key and a self-signed X.509 v3 certificate (RFC 5280, RFC
+ * 8827 6.5).
  *
- * WebRTC peers never look at names or dates, only at the fingerprint; so the dates are fixed and wide (there is no
- * clock here) and the name is random, because a constant one would make the peer's certificate look like issued by
- * ours and cost a useless signature check. No extension is written. */
+ * WebRTC peers never look at names or dates, only at the fingerprint; so the dates are fixed and
+ * wide (there is no clock here) and the name is random, because a constant one would make the
+ * peer's certificate look like issued by ours and cost a useless signature check. No extension is
+ * written. */
 #include "crypto_arena.h"
 #include "dtls.h"
 #include "mbedtls/ecp.h"
@@ -30,26 +32,29 @@ static void random_name(linnet_rng_t *rng, char name[3 + 2 * NAME_LEN + 1]) {
     name[3 + 2 * NAME_LEN] = '\0';
 }
 
-static int write_certificate(mbedtls_x509write_cert *writer, mbedtls_pk_context *key, linnet_rng_t *rng,
-                             linnet_identity_t *identity) {
+static int write_certificate(mbedtls_x509write_cert *writer, mbedtls_pk_context *key,
+                             linnet_rng_t *rng, linnet_identity_t *identity) {
     char name[3 + 2 * NAME_LEN + 1];
     uint8_t serial[SERIAL_LEN];
     uint8_t der[LINNET_DTLS_CERT_MAX];
     random_name(rng, name);
     linnet_random(rng, serial, sizeof serial);
-    serial[0] = (uint8_t)((serial[0] & 0x7f) | 0x40); /* positive, no leading zero octet (RFC 5280 4.1.2.2) */
+    /* Positive, and no leading zero octet (RFC 5280 4.1.2.2). */
+    serial[0] = (uint8_t)((serial[0] & 0x7f) | 0x40);
     mbedtls_x509write_crt_set_version(writer, MBEDTLS_X509_CRT_VERSION_3);
     mbedtls_x509write_crt_set_md_alg(writer, MBEDTLS_MD_SHA256);
     mbedtls_x509write_crt_set_subject_key(writer, key);
     mbedtls_x509write_crt_set_issuer_key(writer, key);
     if (mbedtls_x509write_crt_set_subject_name(writer, name) != 0) return LINNET_ERR_CRYPTO;
     if (mbedtls_x509write_crt_set_issuer_name(writer, name) != 0) return LINNET_ERR_CRYPTO;
-    if (mbedtls_x509write_crt_set_serial_raw(writer, serial, sizeof serial) != 0) return LINNET_ERR_CRYPTO;
+    if (mbedtls_x509write_crt_set_serial_raw(writer, serial, sizeof serial) != 0)
+        return LINNET_ERR_CRYPTO;
     if (mbedtls_x509write_crt_set_validity(writer, "20200101000000", "20491231235959") != 0)
         return LINNET_ERR_CRYPTO;
     int len = mbedtls_x509write_crt_der(writer, der, sizeof der, fill_random, rng);
     if (len <= 0) return LINNET_ERR_CRYPTO;
-    memcpy(identity->cert, der + sizeof der - (size_t)len, (size_t)len); /* the writer works from the end */
+    /* The writer works from the end of its buffer. */
+    memcpy(identity->cert, der + sizeof der - (size_t)len, (size_t)len);
     identity->cert_len = (uint16_t)len;
     linnet_sha256(identity->cert, identity->cert_len, identity->fingerprint);
     return 0;
@@ -70,7 +75,8 @@ static int make(linnet_identity_t *identity, linnet_rng_t *rng) {
     return result;
 }
 
-int linnet_identity_make(linnet_identity_t *identity, linnet_rng_t *rng, void *arena_mem, size_t arena_len) {
+int linnet_identity_make(linnet_identity_t *identity, linnet_rng_t *rng, void *arena_mem,
+                         size_t arena_len) {
     linnet_arena_t arena;
     if (identity == NULL || rng == NULL) return LINNET_ERR_ARG;
     if (linnet_arena_init(&arena, arena_mem, arena_len) != 0) return LINNET_ERR_ARG;

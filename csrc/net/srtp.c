@@ -1,7 +1,8 @@
 /* SRTP and SRTCP, RFC 3711 and RFC 7714; srtp.h has the contract.
  *
- * Both ciphers and both protocols share one path: find the index, check it against the replay window, run the cipher,
- * and only then touch the stream's state. Tables of streams are searched linearly: there are about ten. */
+ * Both ciphers and both protocols share one path: find the index, check it against the replay
+ * window, run the cipher, and only then touch the stream's state. Tables of streams are searched
+ * linearly: there are about ten. */
 #include "srtp.h"
 
 #include "dtls.h"
@@ -27,7 +28,8 @@ static int is_gcm(const linnet_srtp_t *srtp) {
 
 /* --- key derivation, RFC 3711 4.3.1 with a key derivation rate of 0; RFC 7714 11 --- */
 
-static void derive(const linnet_aes_t *master, const uint8_t salt[14], uint8_t label, uint8_t *out, size_t len) {
+static void derive(const linnet_aes_t *master, const uint8_t salt[14], uint8_t label, uint8_t *out,
+                   size_t len) {
     uint8_t iv[16] = {0};
     memcpy(iv, salt, 14);
     iv[7] ^= label;
@@ -36,8 +38,8 @@ static void derive(const linnet_aes_t *master, const uint8_t salt[14], uint8_t l
 }
 
 /* Labels follow each other: encryption, authentication, salt. */
-static int derive_session(const linnet_srtp_t *srtp, linnet_srtp_session_keys_t *keys, const linnet_aes_t *master,
-                          const uint8_t salt[14], uint8_t first_label) {
+static int derive_session(const linnet_srtp_t *srtp, linnet_srtp_session_keys_t *keys,
+                          const linnet_aes_t *master, const uint8_t salt[14], uint8_t first_label) {
     uint8_t key[16], auth[LINNET_SHA1_LEN];
     int result;
     derive(master, salt, first_label, key, sizeof key);
@@ -58,7 +60,8 @@ int linnet_srtp_init(linnet_srtp_t *srtp, int profile, const uint8_t *key, const
     linnet_aes_t master;
     uint8_t padded_salt[14] = {0}; /* RFC 7714 11: a 12-byte salt is followed by two zero bytes */
     if (srtp == NULL || key == NULL || salt == NULL) return LINNET_ERR_ARG;
-    if (profile != LINNET_SRTP_AES128_CM_SHA1_80 && profile != LINNET_SRTP_AEAD_AES_128_GCM) return LINNET_ERR_ARG;
+    if (profile != LINNET_SRTP_AES128_CM_SHA1_80 && profile != LINNET_SRTP_AEAD_AES_128_GCM)
+        return LINNET_ERR_ARG;
     memset(srtp, 0, sizeof *srtp);
     srtp->profile = (uint16_t)profile;
     srtp->tag_len = is_gcm(srtp) ? TAG_GCM : TAG_CM;
@@ -84,9 +87,10 @@ static linnet_srtp_stream_t *find(linnet_srtp_t *srtp, uint32_t ssrc) {
     return NULL;
 }
 
-/* A place for a new SSRC. Only a receiver may take it from another stream (the one idle for longest): a sender that
- * forgot an index would use a keystream twice. */
-static linnet_srtp_stream_t *claim(linnet_srtp_t *srtp, uint32_t ssrc, linnet_srtp_counts_t *evict) {
+/* A place for a new SSRC. Only a receiver may take it from another stream (the one idle for
+ * longest): a sender that forgot an index would use a keystream twice. */
+static linnet_srtp_stream_t *claim(linnet_srtp_t *srtp, uint32_t ssrc,
+                                   linnet_srtp_counts_t *evict) {
     linnet_srtp_stream_t *oldest = &srtp->streams[0];
     for (size_t i = 0; i < LINNET_SRTP_STREAMS; i++)
         if (srtp->streams[i].used < oldest->used) oldest = &srtp->streams[i];
@@ -136,7 +140,8 @@ static void remember(linnet_srtp_window_t *window, uint64_t index) {
     window->seen[age / 64] |= (uint64_t)1 << (age % 64);
 }
 
-/* RFC 3711 3.3.1, appendix A. 0 = the sequence number lies before the first rollover, or after the last one. */
+/* RFC 3711 3.3.1, appendix A. 0 = the sequence number lies before the first rollover, or after the
+ * last one. */
 static int estimate(const linnet_srtp_window_t *window, uint16_t seq, uint64_t *index) {
     uint64_t roc = window->top >> 16;
     int32_t last = (int32_t)(window->top & 0xffff);
@@ -158,10 +163,10 @@ static int estimate(const linnet_srtp_window_t *window, uint16_t seq, uint64_t *
 
 /* --- the ciphers --- */
 
-/* RFC 3711 4.1.1: salt * 2^16 ^ SSRC * 2^64 ^ index * 2^16. RFC 7714 8.1, 9.1: the same fields, two bytes earlier.
- * The 31-bit SRTCP index fits the 48-bit field. */
-static void make_iv(const linnet_srtp_t *srtp, const linnet_srtp_session_keys_t *keys, uint32_t ssrc, uint64_t index,
-                    uint8_t iv[16]) {
+/* RFC 3711 4.1.1: salt * 2^16 ^ SSRC * 2^64 ^ index * 2^16. RFC 7714 8.1, 9.1: the same fields, two
+ * bytes earlier. The 31-bit SRTCP index fits the 48-bit field. */
+static void make_iv(const linnet_srtp_t *srtp, const linnet_srtp_session_keys_t *keys,
+                    uint32_t ssrc, uint64_t index, uint8_t iv[16]) {
     uint8_t fields[16];
     wire_out_t out = wire_out(fields, sizeof fields);
     wire_put_zero(&out, is_gcm(srtp) ? 2 : 4);
@@ -174,9 +179,10 @@ static void make_iv(const linnet_srtp_t *srtp, const linnet_srtp_session_keys_t 
     for (size_t i = 0; i < 16; i++) iv[i] ^= fields[i];
 }
 
-/* What AES-CM authenticates behind the packet: the ROC (RTP). Empty with RTCP, whose index is in the packet. */
-static void cm_tag(const linnet_srtp_session_keys_t *keys, const uint8_t *packet, size_t len, const uint8_t *roc,
-                   size_t roc_len, uint8_t tag[LINNET_SHA1_LEN]) {
+/* What AES-CM authenticates behind the packet: the ROC (RTP). Empty with RTCP, whose index is in
+ * the packet. */
+static void cm_tag(const linnet_srtp_session_keys_t *keys, const uint8_t *packet, size_t len,
+                   const uint8_t *roc, size_t roc_len, uint8_t tag[LINNET_SHA1_LEN]) {
     linnet_hmac_sha1_compute(&keys->cipher.cm.hmac, packet, len, roc, roc_len, tag);
 }
 
@@ -209,14 +215,16 @@ static int view_rtp(const uint8_t *packet, size_t len, rtp_view_t *view) {
     return wire_ok(&in) && first >> 6 == 2 && len <= PACKET_MAX;
 }
 
-static int seal_rtp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, const rtp_view_t *view, uint64_t index) {
+static int seal_rtp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, const rtp_view_t *view,
+                    uint64_t index) {
     linnet_srtp_session_keys_t *keys = &srtp->rtp;
     uint8_t iv[16], roc[4], tag[LINNET_SHA1_LEN];
     uint8_t *payload = packet + view->header_len;
     size_t payload_len = len - view->header_len;
     make_iv(srtp, keys, view->ssrc, index, iv);
     if (is_gcm(srtp)) {
-        if (linnet_gcm_seal(&keys->cipher.gcm, iv, packet, view->header_len, payload, payload_len, packet + len) != 0)
+        if (linnet_gcm_seal(&keys->cipher.gcm, iv, packet, view->header_len, payload, payload_len,
+                            packet + len) != 0)
             return LINNET_ERR_CRYPTO;
         return (int)(len + TAG_GCM);
     }
@@ -227,7 +235,8 @@ static int seal_rtp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, const rtp_
     return (int)(len + TAG_CM);
 }
 
-static int unseal_rtp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, const rtp_view_t *view, uint64_t index) {
+static int unseal_rtp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, const rtp_view_t *view,
+                      uint64_t index) {
     linnet_srtp_session_keys_t *keys = &srtp->rtp;
     uint8_t iv[16], roc[4], tag[LINNET_SHA1_LEN];
     uint8_t *payload = packet + view->header_len;
@@ -235,8 +244,8 @@ static int unseal_rtp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, const rt
     size_t payload_len = body_len - view->header_len;
     make_iv(srtp, keys, view->ssrc, index, iv);
     if (is_gcm(srtp))
-        return linnet_gcm_open(&keys->cipher.gcm, iv, packet, view->header_len, payload, payload_len,
-                               packet + body_len);
+        return linnet_gcm_open(&keys->cipher.gcm, iv, packet, view->header_len, payload,
+                               payload_len, packet + body_len);
     roc_bytes(index, roc);
     cm_tag(keys, packet, body_len, roc, sizeof roc, tag);
     if (!linnet_equal_ct(tag, packet + body_len, TAG_CM)) return LINNET_ERR_AUTH;
@@ -274,7 +283,8 @@ int linnet_srtp_open(linnet_srtp_t *srtp, uint8_t *packet, size_t len) {
     if (stream == NULL) {
         index = view.seq;
     } else if (!estimate(&stream->rtp, view.seq, &index) || !is_fresh(&stream->rtp, index)) {
-        srtp->rtp_counts.replayed++; /* RFC 3711 3.3.2: before the tag is computed; cheap against a flood of repeats */
+        srtp->rtp_counts.replayed++; /* RFC 3711 3.3.2: before the tag is computed; cheap against a
+                                        flood of repeats */
         return LINNET_ERR_AUTH;
     }
     if (unseal_rtp(srtp, packet, len, &view, index) != 0) {
@@ -306,7 +316,8 @@ static void rtcp_aad(const uint8_t *packet, uint32_t word, uint8_t aad[RTCP_HEAD
 }
 
 /* cap has been checked: everything fits. */
-static int seal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, uint32_t ssrc, uint32_t index) {
+static int seal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, uint32_t ssrc,
+                     uint32_t index) {
     linnet_srtp_session_keys_t *keys = &srtp->rtcp;
     uint8_t iv[16], aad[RTCP_HEADER + INDEX_WORD], tag[LINNET_SHA1_LEN];
     uint8_t *payload = packet + RTCP_HEADER;
@@ -316,7 +327,8 @@ static int seal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, uint32_t 
     if (is_gcm(srtp)) {
         rtcp_aad(packet, index | E_FLAG, aad);
         uint8_t *tag_at = wire_reserve(&tail, TAG_GCM);
-        if (linnet_gcm_seal(&keys->cipher.gcm, iv, aad, sizeof aad, payload, payload_len, tag_at) != 0)
+        if (linnet_gcm_seal(&keys->cipher.gcm, iv, aad, sizeof aad, payload, payload_len, tag_at) !=
+            0)
             return LINNET_ERR_CRYPTO;
         wire_put_u32(&tail, index | E_FLAG);
     } else {
@@ -328,7 +340,8 @@ static int seal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, uint32_t 
     return (int)(len + tail.pos);
 }
 
-static int unseal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t body_len, uint32_t ssrc, uint32_t word) {
+static int unseal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t body_len, uint32_t ssrc,
+                       uint32_t word) {
     linnet_srtp_session_keys_t *keys = &srtp->rtcp;
     uint8_t iv[16], aad[RTCP_HEADER + INDEX_WORD], tag[LINNET_SHA1_LEN];
     uint8_t *payload = packet + RTCP_HEADER;
@@ -336,7 +349,8 @@ static int unseal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t body_len, ui
     make_iv(srtp, keys, ssrc, word & ~E_FLAG, iv);
     if (is_gcm(srtp)) {
         rtcp_aad(packet, word, aad);
-        return linnet_gcm_open(&keys->cipher.gcm, iv, aad, sizeof aad, payload, payload_len, packet + body_len);
+        return linnet_gcm_open(&keys->cipher.gcm, iv, aad, sizeof aad, payload, payload_len,
+                               packet + body_len);
     }
     cm_tag(keys, packet, body_len + INDEX_WORD, NULL, 0, tag);
     if (!linnet_equal_ct(tag, packet + body_len + INDEX_WORD, TAG_CM)) return LINNET_ERR_AUTH;

@@ -1,17 +1,19 @@
-/* SRTP and SRTCP (RFC 3711), one direction of one session: AES128_CM_HMAC_SHA1_80 (RFC 5764 4.1.2) and
- * AEAD_AES_128_GCM (RFC 7714). Keys come from linnet_dtls_srtp_keys.
+/* SRTP and SRTCP (RFC 3711), one direction of one session: AES128_CM_HMAC_SHA1_80 (RFC 5764 4.1.2)
+ * and AEAD_AES_128_GCM (RFC 7714). Keys come from linnet_dtls_srtp_keys.
  *
- * Not implemented, deliberately: MKI, key derivation rate, <From, To>, 32-bit tags, NULL ciphers, unencrypted SRTCP
- * (RFC 8827 6.5 forbids the last two). Invariants: no state changes and no plaintext leaves before a packet is
- * authenticated; a packet index is sealed at most once (a second time would reuse the keystream) and opened at most
- * once; nothing is read or written outside packet[0..len) and [0..cap). */
+ * Not implemented, deliberately: MKI, key derivation rate, <From, To>, 32-bit tags, NULL ciphers,
+ * unencrypted SRTCP (RFC 8827 6.5 forbids the last two). Invariants: no state changes and no
+ * plaintext leaves before a packet is authenticated; a packet index is sealed at most once (a
+ * second time would reuse the keystream) and opened at most once; nothing is read or written
+ * outside packet[0..len) and [0..cap). */
 #ifndef LINNET_SRTP_H
 #define LINNET_SRTP_H
 
 #include "crypto.h"
 #include "linnet_config.h"
 
-/* SSRCs with state at the same time: the tracks, our own track, RTCP's own SSRC; x 88 B a direction. */
+/* SSRCs with state at the same time: the tracks, our own track, RTCP's own SSRC; x 88 B a
+ * direction. */
 #define LINNET_SRTP_STREAMS (LINNET_TRACKS_MAX + 2)
 #define LINNET_SRTP_WINDOW 128 /* packets; RFC 3711 3.3.2 wants at least 64 */
 
@@ -28,9 +30,9 @@ typedef struct {
 
 typedef struct {
     uint32_t ssrc;
-    uint32_t used;              /* stamp of the last authenticated packet; 0 = free */
-    linnet_srtp_window_t rtp;   /* index: ROC || SEQ, 48 bits */
-    linnet_srtp_window_t rtcp;  /* index: 31 bits */
+    uint32_t used;             /* stamp of the last authenticated packet; 0 = free */
+    linnet_srtp_window_t rtp;  /* index: ROC || SEQ, 48 bits */
+    linnet_srtp_window_t rtcp; /* index: 31 bits */
 } linnet_srtp_stream_t;
 
 typedef struct {
@@ -69,14 +71,15 @@ typedef struct {
  * The memory must not move afterwards. One linnet_srtp_t either protects or opens, never both. */
 int linnet_srtp_init(linnet_srtp_t *srtp, int profile, const uint8_t *key, const uint8_t *salt);
 
-/* In place: new length, or LINNET_ERR_ARG (not an RTP packet), LINNET_ERR_SPACE (packet untouched), LINNET_ERR_STATE
- * (this sequence number was protected before, or lies behind the window: keep the protected bytes for a
- * retransmission), LINNET_ERR_LIMIT (too many SSRCs, or the key is used up). */
+/* In place: new length, or LINNET_ERR_ARG (not an RTP packet), LINNET_ERR_SPACE (packet untouched),
+ * LINNET_ERR_STATE (this sequence number was protected before, or lies behind the window: keep the
+ * protected bytes for a retransmission), LINNET_ERR_LIMIT (too many SSRCs, or the key is used up).
+ */
 int linnet_srtp_protect(linnet_srtp_t *srtp, uint8_t *packet, size_t len, size_t cap);
 int linnet_srtcp_protect(linnet_srtp_t *srtp, uint8_t *packet, size_t len, size_t cap);
 
-/* In place: new length, LINNET_ERR_PACKET, or LINNET_ERR_AUTH; each with its counter. After an error the content of
- * packet[] is unspecified and must not be used. */
+/* In place: new length, LINNET_ERR_PACKET, or LINNET_ERR_AUTH; each with its counter. After an
+ * error the content of packet[] is unspecified and must not be used. */
 int linnet_srtp_open(linnet_srtp_t *srtp, uint8_t *packet, size_t len);
 int linnet_srtcp_open(linnet_srtp_t *srtp, uint8_t *packet, size_t len);
 

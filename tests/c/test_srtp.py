@@ -318,6 +318,18 @@ def test_packets_before_the_first_rollover_are_not_guessed_to_lie_before_zero(c,
     assert receiver.open(packets[0]) == ERR_AUTH and receiver.srtp.rtp_counts.replayed == 1
 
 
+@both
+def test_rollover_is_guessed_at_exactly_half_the_sequence_numbers(c, profile):
+    # RFC 3711 appendix A: a guess behind us is refused as replay, one ahead of us gets as far as the tag.
+    for top, seq, is_behind in [(1 << 16 | 10, 10 + 32768, False), (1 << 16 | 10, 10 + 32769, True),
+                                (1 << 16 | 40000, 7232, True), (1 << 16 | 40000, 7231, False)]:
+        receiver = Srtp(c, profile)
+        c.lib.set_rtp_index(receiver.srtp, 7, top)
+        assert receiver.open(rtp(seq, bytes(40), ssrc=7)) == ERR_AUTH
+        counts = receiver.srtp.rtp_counts
+        assert (counts.replayed, counts.unauthentic) == ((1, 0) if is_behind else (0, 1))
+
+
 # --- what a sender must not do ---
 
 

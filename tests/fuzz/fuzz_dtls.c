@@ -1,9 +1,11 @@
-/* Datagrams into a DTLS endpoint (csrc/net/dtls.c), fresh, in the middle of a handshake, or connected.
+/* Datagrams into a DTLS endpoint (csrc/net/dtls.c), fresh, in the middle of a handshake, or
+ * connected.
  *
- * The first byte: bit 0 our role; bits 1-3 how many genuine datagrams come before the foreign ones; high bits all
- * set: the handshake goes on with a genuine peer afterwards. Then datagrams: u16 length, then that many bytes.
- * Whatever comes, keys may exist on both sides only if they are equal. The state after each number of genuine
- * datagrams is made once and copied back to the same address, because a handshake costs milliseconds. */
+ * The first byte: bit 0 our role; bits 1-3 how many genuine datagrams come before the foreign ones;
+ * high bits all set: the handshake goes on with a genuine peer afterwards. Then datagrams: u16
+ * length, then that many bytes. Whatever comes, keys may exist on both sides only if they are
+ * equal. The state after each number of genuine datagrams is made once and copied back to the same
+ * address, because a handshake costs milliseconds. */
 #include <stdlib.h>
 
 #include "dtls.h"
@@ -54,13 +56,16 @@ static void prepare(void) {
         if (linnet_identity_make(&ids[i], &world.rngs[i], scratch, sizeof scratch) != 0) abort();
     }
     for (int i = 0; i < 2; i++)
-        if (linnet_dtls_init(&world.ends[i], &world.rngs[i], &ids[i], i, ids[1 - i].fingerprint) != 0) abort();
+        if (linnet_dtls_init(&world.ends[i], &world.rngs[i], &ids[i], i, ids[1 - i].fingerprint) !=
+            0)
+            abort();
     (void)linnet_dtls_start(&world.ends[SERVER], 0);
     (void)linnet_dtls_start(&world.ends[CLIENT], 0);
     for (int i = 0; i < STAGES; i++) {
         next_genuine(&world);
         stages[i] = world;
-        if (world.flying_len > 0) deliver(&world.ends[world.to], world.flying, (size_t)world.flying_len);
+        if (world.flying_len > 0)
+            deliver(&world.ends[world.to], world.flying, (size_t)world.flying_len);
     }
     if (linnet_dtls_state(&world.ends[CLIENT]) != LINNET_DTLS_CONNECTED) abort();
     ready = 1;

@@ -1,6 +1,7 @@
-/* SRTP and SRTCP from the network (csrc/net/srtp.c). The first byte chooses the profile and whether each packet is as
- * it came or is first protected with the right keys, so that the code behind the tag is reached too. The rest is a
- * list of packets: u8 length, then that many bytes. Every packet lies at the end of a block of exactly its size. */
+/* SRTP and SRTCP from the network (csrc/net/srtp.c). The first byte chooses the profile and whether
+ * each packet is as it came or is first protected with the right keys, so that the code behind the
+ * tag is reached too. The rest is a list of packets: u8 length, then that many bytes. Every packet
+ * lies at the end of a block of exactly its size. */
 #include <stdlib.h>
 
 #include "dtls.h"
@@ -36,7 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
     int flags = data[0];
     int profile = flags & FLAG_GCM ? LINNET_SRTP_AEAD_AES_128_GCM : LINNET_SRTP_AES128_CM_SHA1_80;
-    if (linnet_srtp_init(&in, profile, key, salt) != 0 || linnet_srtp_init(&out, profile, key, salt) != 0) abort();
+    if (linnet_srtp_init(&in, profile, key, salt) != 0 ||
+        linnet_srtp_init(&out, profile, key, salt) != 0)
+        abort();
     wire_in_t input = wire_in(data + 1, size - 1);
     while (wire_left(&input) > 1) {
         wire_span_t packet = wire_take(&input, wire_u8(&input));
