@@ -90,9 +90,13 @@ def try_import(tools, path):
 
 
 def build_core_objects(tools):
-    """No PIC, no hardening, no debug text: what nm shows is what the sources say."""
+    """No sanitizer, no PIC, no hardening, no debug text: what nm shows is what the sources say."""
+    plain = {name: value for name, value in os.environ.items() if name not in ("LINNET_SANITIZE", "LINNET_VARIANT")}
     flags = ["-fno-pic", "-fno-stack-protector", "-U_FORTIFY_SOURCE", "-g0"]
-    return tools.core_objects(BUILD / "core", flags)
+    objects = Toolchain(plain, tools.say).core_objects(BUILD / "core", flags)
+    for left in set((BUILD / "core").glob("*.o")) - set(objects):
+        left.unlink()  # its source is gone
+    return objects
 
 
 def main(argv):
