@@ -41,9 +41,10 @@ class Device:
     """Everything that an app's `async def main(device)` gets.
 
     `details` is a coroutine function that gives (url, token); `options` are RoomOptions;
-    `report(event, **fields)` tells whoever watches (a log line, a screen, a file)."""
+    `report(event, **fields)` tells whoever watches (a log line, a screen, a file);
+    `on_room(room)` is called when the app says which room it uses."""
 
-    def __init__(self, port, board, details, options, report):
+    def __init__(self, port, board, details, options, report, on_room=None):
         self.port = port
         self.board = board
         self.details = details
@@ -53,4 +54,16 @@ class Device:
         self.button = Button()
         self.volume = 100
         self.stopping = asyncio.Event()  # set by the machine: leave the room and return
-        self.room = None  # the Room the app is in, for whoever shows it
+        self._on_room = on_room
+        self._room = None
+
+    @property
+    def room(self):
+        """The Room that the app is in or about to join, for whoever shows it."""
+        return self._room
+
+    @room.setter
+    def room(self, room):
+        self._room = room
+        if self._on_room is not None:
+            self._on_room(room)
