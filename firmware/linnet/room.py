@@ -98,8 +98,9 @@ class Room(EventEmitter):
         return self.connection_state == ConnectionState.CONN_CONNECTED
 
     def timeline(self):
-        """[(step, milliseconds since connect())]: dns, tcp, tls, ws, join, ice, dtls, first_sent,
-        sctp, first_heard; what did not happen is absent."""
+        """[(step, milliseconds since connect())]: start (key, certificate and offer are made), dns,
+        tcp, tls, ws, join, ice, dtls, first_sent, sctp, first_heard; what did not happen is
+        absent."""
         return list(self._steps)
 
     def stats(self):
@@ -158,8 +159,9 @@ class Room(EventEmitter):
             for track in options.tracks:
                 await self._own.wait_published(track)
         except BaseException:
-            # Cancelled, refused or broken: nothing may stay open behind our back.
-            await engine.close()
+            # Cancelled, refused or broken: nothing may stay open behind our back, and a server
+            # that has let us in hears that we go.
+            await engine.close(DisconnectReason.CLIENT_INITIATED)
             self._clear()
             raise
         self._set_state(ConnectionState.CONN_CONNECTED)
@@ -241,7 +243,7 @@ class Room(EventEmitter):
             self._on_lost(*args)
 
     def _on_step(self, name):
-        if name in [step for step, _ in self._steps] or name == "start":
+        if name in [step for step, _ in self._steps]:
             return
         us = ticks_diff(self.port.clock.ticks_us(), self._started)
         self._steps.append((name, us / 1000))

@@ -234,8 +234,9 @@ class SignalClient:
 
     async def leave(self, reason):
         """Tell the server that we go, and why. Never raises: the connection may be gone."""
-        if not self.send_soon("leave", {"reason": reason}):
+        if self._ws is None or not self._ws.is_open:
             return
+        self.send_soon("leave", {"reason": reason})
         try:
             await self._port.clock.wait_for_ms(self._flush(), _CLOSE_TIMEOUT_MS)
         except (asyncio.TimeoutError, LinnetError) as error:
