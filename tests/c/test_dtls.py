@@ -521,10 +521,11 @@ def test_flipped_bits_in_a_handshake_never_crash_and_never_give_different_keys(c
     places = [(i, at) for i, (_, datagram) in enumerate(log) for at in range(len(datagram))]
     states = set()
     for index, at in rng.sample(places, 250):
-        def flip(datagram):
+        def flip(datagram, at=at):
             bad = bytearray(datagram)
             bad[at] ^= 1 << rng.randrange(8)
             return bytes(bad)
+
         client, server = handshake_with_one_change(c, 1, index, flip)
         check_honest(client, server)
         states.add((client.state, server.state))
@@ -535,7 +536,7 @@ def test_a_truncated_handshake_datagram_is_like_a_lost_one_or_an_error(c):
     rng, log = random.Random(7), recorded_handshake(c, 1)
     for index, (_, datagram) in enumerate(log):
         for length in rng.sample(range(len(datagram)), 30):
-            check_honest(*handshake_with_one_change(c, 1, index, lambda whole: whole[:length]))
+            check_honest(*handshake_with_one_change(c, 1, index, lambda whole, n=length: whole[:n]))
 
 
 def test_every_flipped_bit_and_truncation_of_a_data_record_is_rejected(connected):

@@ -66,7 +66,7 @@ def unhex(text):
 
 
 class Srtp:
-    """One linnet_srtp_t. Packets live in buffers of exactly the size that is said, so a sanitizer sees every step over."""
+    """One linnet_srtp_t. Packets live in buffers of exactly the size that is said: a sanitizer sees a step over."""
 
     def __init__(self, c, profile, key=bytes(range(16)), salt=bytes(range(32, 46))):
         self.c, self.profile = c, profile
@@ -100,8 +100,8 @@ def two(c, profile):
 
 def rtp(seq, payload=b"opus", ssrc=0x11223344, csrc=0, extension=None, timestamp=None):
     first = 0x80 | (0x10 if extension is not None else 0) | csrc
-    packet = struct.pack(">BBHII", first, 111, seq & 0xFFFF, (seq * 960 if timestamp is None else timestamp) & 0xFFFFFFFF,
-                         ssrc) + bytes(range(4 * csrc))
+    timestamp = seq * 960 if timestamp is None else timestamp
+    packet = struct.pack(">BBHII", first, 111, seq & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + bytes(range(4 * csrc))
     if extension is not None:
         packet += struct.pack(">HH", 0xBEDE, len(extension) // 4) + extension
     return packet + payload
