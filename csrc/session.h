@@ -22,7 +22,7 @@ enum {
     EVENT_QUEUE =
         24,        /* x 98 B; overflow is impossible by count of sources, asserted by the counter */
     RTP_QUEUE = 4, /* protected packets waiting for the next poll, x RTP_PACKET_MAX */
-    RTP_PACKET_MAX = LINNET_OPUS_PACKET_MAX + 80,
+    RTP_PACKET_MAX = LINNET_OPUS_SEND_MAX + 80,
     NACK_QUEUE = 17 /* one NACK item names at most 17 packets */
 };
 
@@ -88,7 +88,7 @@ typedef struct {
     uint32_t timestamp; /* 48 kHz, from 0 */
     uint16_t len;       /* 0 = none */
     uint8_t level, voice, starts_talkspurt;
-    uint8_t opus[LINNET_OPUS_PACKET_MAX];
+    uint8_t opus[LINNET_OPUS_SEND_MAX];
 } session_frame_t;
 
 typedef struct {

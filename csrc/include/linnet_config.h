@@ -47,10 +47,14 @@
 #define LINNET_TRACKS_MAX 8 /* remote audio tracks a session can be configured for */
 #endif
 #ifndef LINNET_JITTER_PACKETS
-#define LINNET_JITTER_PACKETS 16 /* x 340 B = 5.3 KiB per remote track */
+#define LINNET_JITTER_PACKETS 16 /* x (LINNET_OPUS_PACKET_MAX + 24) = 20.3 KiB per remote track */
 #endif
 #ifndef LINNET_OPUS_PACKET_MAX
-#define LINNET_OPUS_PACKET_MAX 320 /* largest Opus payload kept per packet: 128 kb/s at 20 ms */
+#define LINNET_OPUS_PACKET_MAX                                                                     \
+    1275 /* largest Opus frame there is (RFC 6716 3.4): what comes may be music. 400 is enough for speech */
+#endif
+#ifndef LINNET_OPUS_SEND_MAX
+#define LINNET_OPUS_SEND_MAX 320 /* largest packet of our own: 128 kb/s at 20 ms; x 4 queued */
 #endif
 #ifndef LINNET_MID_MAX
 #define LINNET_MID_MAX 16 /* bytes of an SDP mid */

@@ -94,11 +94,11 @@ int linnet_capture_pop(linnet_capture_t *c, uint8_t *opus, size_t cap, uint32_t 
                        int *voice) {
     int len;
     if (c->filled < c->frame) return 0;
-    if (cap < LINNET_OPUS_PACKET_MAX) return LINNET_ERR_SPACE;
+    if (cap < LINNET_OPUS_SEND_MAX) return LINNET_ERR_SPACE;
     *timestamp_48k = c->timestamp;
     *level = linnet_meter_read(&c->meter);
     *voice = linnet_meter_voice(&c->meter, c->cfg.frame_ms);
-    len = linnet_encode(encoder_of(c), pcm_of(c), c->frame, opus, LINNET_OPUS_PACKET_MAX);
+    len = linnet_encode(encoder_of(c), pcm_of(c), c->frame, opus, LINNET_OPUS_SEND_MAX);
     c->filled = 0;
     c->timestamp += 48 * c->cfg.frame_ms;
     c->stats.frames++;

@@ -44,7 +44,7 @@ int linnet_media_resolve(const linnet_media_config_t *cfg, linnet_media_config_t
         c.expected_loss > 100 || !within(c.playout_delay_ms, 10, 500) || !within(c.max_packet_ms, 20, 120))
         return LINNET_ERR_ARG;
     /* A frame at this rate must fit a packet, or Opus would quietly lower the rate. */
-    if (c.bitrate / 8 * c.frame_ms / 1000 > LINNET_OPUS_PACKET_MAX) return LINNET_ERR_ARG;
+    if (c.bitrate / 8 * c.frame_ms / 1000 > LINNET_OPUS_SEND_MAX) return LINNET_ERR_ARG;
     *out = c;
     return 0;
 }

@@ -310,7 +310,14 @@ def _media_attribute(section, name, value):
     elif name == "max-message-size":
         section.max_message = _int(value, "max-message-size", 0xFFFFFFFF)
     else:
-        section.attributes[name] = value
+        _keep_attribute(section.attributes, name, value)
+
+
+def _keep_attribute(attributes, name, value):
+    """A description may list a fingerprint for each of several hashes: only SHA-256 counts."""
+    if name == "fingerprint" and not value.lower().startswith("sha-256 "):
+        return
+    attributes[name] = value
 
 
 def parse(text):
@@ -334,5 +341,5 @@ def parse(text):
             elif name == "ice-lite":
                 description.lite = True
             else:
-                description.attributes[name] = value
+                _keep_attribute(description.attributes, name, value)
     return description

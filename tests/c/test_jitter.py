@@ -291,7 +291,7 @@ def test_burst_while_playing_drops_the_oldest_and_goes_on_at_once():
 
 @pytest.mark.parametrize("bad, counter", [
     (b"\x09\1\2", None), (b"\x09\1", "malformed"), (b"\x0b", "malformed"), (b"\x0b\0", "malformed"),
-    (b"\x1b\x3f" + bytes(9), "malformed"), (bytes([8]) + bytes(320), "oversize"), (bytes([8]) + bytes(319), None)])
+    (b"\x1b\x3f" + bytes(9), "malformed"), (bytes([8]) + bytes(1275), "oversize"), (bytes([8]) + bytes(1274), None)])
 def test_what_is_no_opus_packet_is_refused_and_its_place_concealed(bad, counter):
     buffer = Buffer()
     result = buffer.put(0, 0, bad)
