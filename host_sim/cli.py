@@ -14,7 +14,7 @@ from linnet.log import Secret, redact
 from . import exits
 from .journal import Journal
 from .signals import Signals
-from .view import clean
+from .view import clean, in_short
 
 LEFTOVERS_S = 2  # for tasks that an app left behind
 
@@ -45,7 +45,7 @@ def build_parser():
 def _add_run_options(run):
     where = run.add_argument_group("where to")
     where.add_argument("--url", help="address of the server, wss://host or ws://host:port")
-    where.add_argument("--token", help="access token; better in the environment as LINNET_TOKEN, where ps cannot see it")
+    where.add_argument("--token", help="access token; better in LINNET_TOKEN in the environment, unseen by ps")
     where.add_argument("--token-url", metavar="URL", help="a token server: its answer has the token, and the address "
                                                           "unless --url is given")
     where.add_argument("--ca", metavar="FILE", help="trust this certificate authority too (PEM)")
@@ -64,7 +64,8 @@ def _add_run_options(run):
     shown.add_argument("--events", metavar="FILE", help="one JSON object a line as things happen; - is standard output")
     shown.add_argument("--sample", type=_seconds, default=0, metavar="S",
                        help="put the sound levels into --events every S seconds")
-    shown.add_argument("--plain", action="store_true", help="lines instead of a screen (also: NO_COLOR, TERM=dumb, pipe)")
+    shown.add_argument("--plain", action="store_true",
+                       help="lines instead of a screen (also: NO_COLOR, TERM=dumb, a pipe)")
     shown.add_argument("--verbose", action="store_true", help="show the library's log, and tracebacks")
 
 
@@ -152,10 +153,10 @@ def _ended(work, journal, signals):
     if journal is not None:
         if journal.trouble:
             _say(journal.trouble)
-        if error is None:
-            journal.end(code)
-        else:
-            journal.end(code, error=str(error.code), cause=redact(error.cause), cure=error.cure)
+        facts = journal.summary() if journal.summary else {}
+        if error is not None:
+            facts.update(error=str(error.code), cause=redact(error.cause), cure=error.cure)
+        journal.end(code, **facts)
     return code
 
 
@@ -163,12 +164,14 @@ def _run(options, token, journal, signals, terminals):
     from . import terminal
 
     try:
-        from .run import Run, prepare
         from . import port_host  # noqa: F401  (the native core)
+        from .prepare import prepare
+        from .run import Run
     except ImportError as error:
         raise Refused("no-native-module", str(error).partition(": run ")[0]) from None
     setup = prepare(options, token)
     run = Run(setup, journal, options.verbose)
+    journal.summary = run.summary
     out = sys.stderr if options.events == "-" else sys.stdout
 
     def open_terminal(run):
@@ -193,8 +196,11 @@ def _run(options, token, journal, signals, terminals):
         pass
     finally:
         _close(loop)
-    if setup.audio.trouble:
-        _say(setup.audio.trouble)
+        if setup.audio.trouble:
+            _say(setup.audio.trouble)
+    facts = run.summary()
+    if "link" in facts:
+        print(clean(in_short(facts)), file=out)
     return exits.OK
 
 

@@ -26,6 +26,7 @@ class Journal:
         self._is_over = False
         self.trouble = ""
         self.path = path
+        self.summary = None  # gives the fields of the last line
         if path == "-":
             self._fd = os.dup(1)
         elif path:

@@ -5,6 +5,7 @@ asyncio's datagram transport hands out a new bytes object per packet.
 """
 
 import asyncio
+import encodings.idna  # noqa: F401  (the first host name would import it: 10 ms in the middle of a join)
 import ipaddress
 import os
 import socket

@@ -1,149 +1,23 @@
 """One badge on this machine: the app of firmware/ between this machine's network, sound and terminal.
 
-`prepare()` finds what is wrong with files and devices before anything is joined; `run()` joins, shows and leaves.
 Every wait has a limit, and every way out goes through leave.
 """
 
 import asyncio
-import importlib.util
-import ssl
 import sys
 import time
 import traceback
-from pathlib import Path
 
-from linnet import log, url as urls
-from linnet.errors import LinnetError, Refused
-from linnet.token import TokenSource, inspect
+from linnet import log
+from linnet.errors import LinnetError
 
-from . import audio as sound
-from .board import Board, load_board
+from .prepare import APP, app_failed
 from .view import SILENCE, Meters, Screen, clean, in_words
 
-APP = Path(__file__).resolve().parent.parent / "firmware" / "apps" / "badge.py"
-DEFAULT_RATE = 16000
 TICK_S = 0.1  # between two drawings
 LEAVE_S = 4  # for an app to leave the room by itself
 CANCEL_S = 4  # for an app that was cancelled
 LISTENER_S = 5  # after joining, a WAV is spoken even if nobody listens
-
-
-class Setup:
-    """Everything that run() needs, checked."""
-
-    def __init__(self):
-        self.board = self.audio = self.main = self.details = None
-        self.ca_file = None
-        self.seconds = None
-        self.sample_s = 0
-        self.wav = None
-        self.app = APP
-        self.warnings = []
-
-
-def prepare(options, token):
-    """A Setup from the command line's options. Raises LinnetErrors that name the cause and the cure."""
-    setup = Setup()
-    setup.seconds, setup.sample_s, setup.wav = options.seconds, options.sample, options.wav
-    setup.board = load_board(options.board) if options.board else Board()
-    setup.ca_file = _checked_ca(options.ca)
-    setup.details = _details(options, token, setup.warnings)
-    setup.app = Path(options.app) if options.app else APP
-    setup.main = load_app(setup.app)
-    setup.audio = _audio(options, setup.board, setup.warnings)
-    setup.audio.check()
-    return setup
-
-
-def _checked_ca(path):
-    if path is None:
-        return None
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except ssl.SSLError:
-        raise Refused("file-missing", f"the CA file {path} holds no certificate in PEM form") from None
-    except OSError as error:
-        raise Refused("file-missing", f"the CA file {path} cannot be read: {error.strerror}") from None
-    return path
-
-
-def _details(options, token, warnings):
-    """The coroutine function behind device.details()."""
-    if options.url:
-        urls.parse(options.url)
-    if options.token_url:
-        source = TokenSource.endpoint(options.token_url)
-    else:
-        claims = inspect(token)
-        if claims.admin_grants:
-            grants = ", ".join(claims.admin_grants)
-            warnings.append(f"this token has grants of a backend ({grants}): keep it off a device")
-        source = TokenSource.literal(options.url, token)
-
-    async def details(port):
-        found = await source.fetch(port)
-        return options.url or found.server_url, found.participant_token.reveal()
-
-    return details
-
-
-def _audio(options, board, warnings):
-    samples, rate = b"", board.rate or DEFAULT_RATE
-    if options.wav:
-        wav_rate, samples = sound.read_wav(options.wav)
-        rate = board.rate or wav_rate
-        if wav_rate != rate:
-            raise Refused("wav-format", f"{options.wav} has {wav_rate} samples a second, the board has {rate}",
-                          f"Convert it: sox {options.wav} -r {rate} OUT.wav, or change audio.rate of the board.")
-    has_microphone = options.mic or not options.wav
-    has_speaker = options.speaker or (has_microphone and not options.out)
-    files = sound.WavAudio(rate, samples, out=options.out, wait=True)
-    if not (has_microphone or has_speaker):
-        if not options.out:
-            warnings.append("what the badge hears is not kept: give --out OUT.wav or --speaker")
-        return files
-    device = sound.DeviceAudio(rate, has_microphone, has_speaker)
-    if has_microphone and has_speaker:
-        return device
-    return sound.PairAudio(device, files) if has_microphone else sound.PairAudio(files, device)
-
-
-# --- the program that runs on the badge ---
-
-
-def load_app(path):
-    """`main` of a program file. Raises Refused("bad-app") or Refused("file-missing")."""
-    cure = "A program is a file with: async def main(device)."
-    if not path.is_file():
-        raise Refused("file-missing", f"there is no program {path}")
-    spec = importlib.util.spec_from_file_location("linnet_app_" + path.stem, path)
-    if spec is None:
-        raise Refused("bad-app", f"{path} is no Python file", cure)
-    module = importlib.util.module_from_spec(spec)
-    sys.path.append(str(path.parent.resolve()))
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        place = f"{error.filename or path} line {error.lineno}"
-        raise Refused("bad-app", f"{place}: {error.msg}", "Correct the program.") from None
-    except Exception as error:
-        raise _app_failed(error, path, "bad-app") from error
-    main = getattr(module, "main", None)
-    if not asyncio.iscoroutinefunction(main):
-        raise Refused("bad-app", f"{path} has no coroutine main", cure)
-    return main
-
-
-def _app_failed(error, path, code="app-failed"):
-    """One line for an exception of somebody's program: its last line that was running, and the words."""
-    path = Path(path).resolve()
-    places = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-    place = f"{path.name} line {places[-1]}" if places else path.name
-    cause = f"the program failed, {place}: {type(error).__name__}: {error}"
-    return Refused(code, cause, "Correct it; --verbose shows the whole traceback.")
-
-
-# --- the run ---
 
 
 class Run:
@@ -164,6 +38,8 @@ class Run:
         self._drawn = self._sampled = 0.0
         self._joined = None
         self._speaking = False
+        self._facts = {}  # for the end: timeline and link, as they were last seen
+        self._cpu_joined = None
 
     # --- what happens ---
 
@@ -190,6 +66,7 @@ class Run:
 
     def _on_connected(self):
         self._joined = time.monotonic()
+        self._cpu_joined = time.process_time()
         self._limit()
         if self.setup.wav:
             self._loop.call_later(LISTENER_S, self._speak)
@@ -275,6 +152,7 @@ class Run:
         self._judge(app)
 
     async def _end_app(self, app):
+        self._look(time.monotonic())  # the last figures before the room is left
         self.report("stopping", why=self.why)
         self.device.stopping.set()
         room = self.device.room
@@ -310,7 +188,7 @@ class Run:
             return
         if self.verbose:
             traceback.print_exception(error, file=sys.stderr)
-        raise _app_failed(error, self.setup.app) from None
+        raise app_failed(error, self.setup.app) from None
 
     # --- ten times a second ---
 
@@ -323,6 +201,8 @@ class Run:
                 if self.setup.sample_s and now - self._sampled >= self.setup.sample_s:
                     self._sampled = now
                     self._sample(levels)
+                if self.journal.trouble and self.journal.path == "-":
+                    self.stop("nobody reads the events")
                 if self._speaking and self.setup.audio.finished:
                     self._speaking = None
                     self.report("wav_ended", file=str(self.setup.wav))
@@ -346,7 +226,10 @@ class Run:
             levels[""] = stats.get("microphone_level", SILENCE)
             others = [_other(p) for p in sorted(room.remote_participants.values(), key=lambda p: p.identity)]
             levels.update({name: level for name, level, _, _ in others})
-            self._link(stats, [track for *_, tracks in others for track in tracks])
+            tracks = [track for *_, tracks in others for track in tracks]
+            self._link(stats, tracks)
+            if stats and self._joined:
+                self._keep(room, stats, tracks)
         elif room is not None:
             screen.state = "joining"
         shown = self._meters.show(levels, now - self._drawn)
@@ -365,6 +248,22 @@ class Run:
         expected = lost + sum(track["packets_received"] for track in tracks)
         screen.loss_percent = 100 * lost / expected if expected else None
         screen.jitter_ms = max((track["jitter_us"] for track in tracks), default=0) / 1000 if tracks else None
+
+    def _keep(self, room, stats, tracks):
+        total = {name: sum(track[name] for track in tracks) for name in
+                 ("packets_received", "packets_lost", "packets_late", "frames_played", "frames_concealed")}
+        self._facts.update(
+            room=room.name, identity=room.local_participant.identity, server_version=room.server_version,
+            timeline=room.timeline(), call_s=round(time.monotonic() - self._joined, 3),
+            call_cpu_s=round(time.process_time() - self._cpu_joined, 3),
+            link=dict(total, rtt_ms=self.screen.rtt_ms, jitter_ms=self.screen.jitter_ms, **{
+                name: stats[name] for name in ("rtp_sent", "rtp_received", "bytes_sent", "bytes_received",
+                                               "remote_packets_lost", "data_sent", "data_received",
+                                               "audio_turns_late", "offers_sent")}))
+
+    def summary(self):
+        """Figures of the whole run, for the last line of the events and for people."""
+        return dict(self._facts, cpu_s=round(time.process_time(), 3), peak_rss_kib=_peak_rss_kib())
 
     def _sample(self, levels):
         room = self.device.room
@@ -388,3 +287,18 @@ def _other(participant):
             notes = ["muted"]
     state = participant.attributes.get("lk.agent.state")
     return participant.identity, level, clean(state or "".join(notes)), tracks
+
+
+def _peak_rss_kib():
+    """The most memory this program had. Not ru_maxrss, in which Linux counts whoever started us."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // 1024 if sys.platform == "darwin" else peak

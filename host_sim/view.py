@@ -296,3 +296,11 @@ def in_words(event, fields):
     if words is not None:
         return words(fields)
     return " ".join([event.replace("_", " "), *(f"{key}={value}" for key, value in fields.items())])
+
+
+def in_short(facts):
+    """The summary of a run in one line."""
+    link, timeline = facts["link"], dict(facts["timeline"])
+    joined = f", joined in {timeline['dtls']:.0f} ms" if "dtls" in timeline else ""
+    return (f"{facts['call_s']:.1f} s in {facts['room']} as {facts['identity']}{joined}: {link['rtp_sent']} packets of"
+            f" sound sent, {link['rtp_received']} received, {link['packets_lost']} lost")
