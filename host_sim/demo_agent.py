@@ -33,6 +33,7 @@ LISTENER_TIMEOUT_S = 10
 RPC_TIMEOUT_S = 5.0
 STATE_TIMEOUT_S = 5
 LEAVE_TIMEOUT_S = 5
+HEARD_MAX_S = 120
 
 
 class SpeechDetector:
@@ -98,11 +99,13 @@ class Voice:
 
 
 class DemoAgent:
-    def __init__(self, answer, *, emit, led_payload, turns):
+    def __init__(self, answer, *, emit, led_payload, turns, heard=None):
         self._emit = emit
         self._answer = answer
         self._led_payload = led_payload
         self._turns = turns
+        self._heard_path = heard
+        self._heard = bytearray()
         self._room = self._voice = self._publication = self._device = None
         self._tasks = set()
         self._finished = asyncio.Event()
@@ -130,10 +133,25 @@ class DemoAgent:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._heard_path:
+            self._write_heard()
         if self._voice:
             await self._voice.close()
         await asyncio.wait_for(self._room.disconnect(), LEAVE_TIMEOUT_S)
         self._emit("left")
+
+    def _write_heard(self):
+        """What came out of the SDK, for whoever wants to listen or to compare."""
+        try:
+            with wave.open(str(self._heard_path), "wb") as file:
+                file.setnchannels(1)
+                file.setsampwidth(2)
+                file.setframerate(RATE)
+                file.writeframes(self._heard)
+        except OSError as error:
+            self._emit("error", reason=f"{self._heard_path} cannot be written: {error.strerror}")
+            return
+        self._emit("heard", file=str(self._heard_path), seconds=round(len(self._heard) / 2 / RATE, 2))
 
     def _spawn(self, coroutine):
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -174,6 +192,8 @@ class DemoAgent:
         try:
             async for event in stream:
                 level = _level_dbfs(event.frame.data)
+                if self._heard_path and len(self._heard) < 2 * RATE * HEARD_MAX_S:
+                    self._heard += bytes(event.frame.data)
                 peak = max(peak, level)
                 heard = detector.feed(level)
                 if heard == "started":
@@ -288,6 +308,7 @@ def main(argv=None):
                         help="token of kind agent (default: LIVEKIT_TOKEN from the environment)")
     parser.add_argument("--wav", default=str(ANSWER), help="16-bit WAV of the answer")
     parser.add_argument("--led-payload", default='{"on": true}', help="what set_led is called with")
+    parser.add_argument("--heard", metavar="OUT.wav", help="write what was heard, 48 kHz mono, into this file")
     parser.add_argument("--turns", type=int, default=0, help="leave after this many answers (default: with the device)")
     parser.add_argument("--seconds", type=float, default=300.0, help="leave after this time at the latest")
     parser.add_argument("--tied", action="store_true", help="leave when standard input is closed")
