@@ -10,6 +10,9 @@ KIND_EGRESS = const(2)
 KIND_SIP = const(3)
 KIND_AGENT = const(4)
 
+# ParticipantPermission's rights of a device. Proto3 leaves what is false off the wire.
+_RIGHTS = ("can_subscribe", "can_publish", "can_publish_data", "can_update_metadata", "hidden")
+
 MAX_METADATA = const(524288)  # bytes; the server's limits (protocol.md 2.3)
 MAX_ATTRIBUTES = const(65536)
 MAX_NAME = const(256)
@@ -45,7 +48,10 @@ class Participant:
         self.metadata = info.get("metadata", "")
         self.attributes = dict(info.get("attributes", {}))
         self.kind = info.get("kind", KIND_STANDARD)
-        self.permissions = info.get("permission", self.permissions)
+        if "permission" in info:
+            self.permissions = dict(info["permission"])
+            for right in _RIGHTS:
+                self.permissions[right] = self.permissions.get(right, False)
         self.client_protocol = info.get("client_protocol", 0)
 
 
