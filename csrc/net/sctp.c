@@ -134,8 +134,7 @@ void linnet_sctp_count_error(linnet_sctp_t *s) {
 /* RFC 9260 8.3: idle paths only, every HB.interval + RTO, give or take half an RTO. */
 void linnet_sctp_rearm_heartbeat(linnet_sctp_t *s, uint64_t now) {
     if (!is_up(s)) return;
-    s->heartbeat_nonce = 0;
-    s->flags &= ~(uint32_t)DUE_HEARTBEAT;
+    if (now - s->heartbeat_sent_us > RTO_CEILING_US) s->heartbeat_nonce = 0;
     s->t_heartbeat = now + HEARTBEAT_US + s->rto_us / 2 + linnet_sctp_prng(s) % s->rto_us;
 }
 
@@ -290,15 +289,23 @@ static void t2_expired(linnet_sctp_t *s, uint64_t now) {
     s->flags |= s->state == LINNET_SCTP_SHUTDOWN_SENT ? DUE_SHUTDOWN : DUE_SHUTDOWN_ACK;
 }
 
+/* A HEARTBEAT carries its own time: so the path can be measured even where every DATA chunk is sent twice because
+ * the timer is too short for it, and RFC 9260 6.3.1 C5 leaves no other sample. */
+void linnet_sctp_ask_time(linnet_sctp_t *s, uint64_t now) {
+    if (s->heartbeat_nonce && now - s->heartbeat_sent_us <= RTO_CEILING_US) return; /* one is on its way */
+    s->heartbeat_nonce = linnet_sctp_prng(s) | 1;
+    s->heartbeat_sent_us = now;
+    s->flags |= DUE_HEARTBEAT;
+}
+
 static void heartbeat_expired(linnet_sctp_t *s, uint64_t now) {
     if (s->heartbeat_nonce) { /* the last one had no answer: ask again at the pace of a retransmission */
         s->counters.heartbeats_lost++;
         linnet_sctp_count_error(s);
         if (s->is_over) return;
     }
-    s->heartbeat_nonce = linnet_sctp_prng(s) | 1;
-    s->heartbeat_sent_us = now;
-    s->flags |= DUE_HEARTBEAT;
+    s->heartbeat_nonce = 0;
+    linnet_sctp_ask_time(s, now);
     s->t_heartbeat = now + linnet_sctp_back_off(s, s->rto_us);
 }
 

@@ -135,6 +135,7 @@ static int on_heartbeat_ack(linnet_sctp_t *s, uint64_t now, wire_in_t body) {
     if (nonce == 0 || nonce != s->heartbeat_nonce || sent_us > now) return LINNET_ERR_PACKET;
     s->errors = 0;
     linnet_sctp_measured(s, now - sent_us);
+    s->heartbeat_nonce = 0;
     linnet_sctp_rearm_heartbeat(s, now);
     return 0;
 }

@@ -174,6 +174,7 @@ void linnet_sctp_fail(linnet_sctp_t *s, uint16_t error_cause); /* ABORT to the p
 void linnet_sctp_count_error(linnet_sctp_t *s);
 uint32_t linnet_sctp_back_off(const linnet_sctp_t *s, uint32_t timeout_us);
 void linnet_sctp_measured(linnet_sctp_t *s, uint64_t rtt);
+void linnet_sctp_ask_time(linnet_sctp_t *s, uint64_t now);
 void linnet_sctp_rearm_heartbeat(linnet_sctp_t *s, uint64_t now);
 void linnet_sctp_raise(linnet_sctp_t *s, int event);
 void linnet_sctp_check_drained(linnet_sctp_t *s, uint64_t now);

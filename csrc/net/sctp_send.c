@@ -175,9 +175,10 @@ static void number(linnet_sctp_t *s, sctp_record_t *r) {
 
 /* A message that had begun to leave keeps one more TSN: without it the peer, which has all that was sent, would
  * hold the beginning for ever, since no FORWARD TSN could pass it. */
-static void kill_unsent(linnet_sctp_t *s, uint32_t message, int had_begun) {
+static void kill_unsent(linnet_sctp_t *s, uint32_t message) {
     uint32_t offset = s->unsent;
     uint32_t n = s->n_unsent;
+    int had_begun = n && !(at(s, offset)->flags & DATA_BEGIN);
     while (n) {
         sctp_record_t *r = at(s, offset);
         uint32_t next = --n ? after(s, offset) : 0;
@@ -190,6 +191,7 @@ static void kill_unsent(linnet_sctp_t *s, uint32_t message, int had_begun) {
             r->state = R_ABANDONED;
             had_begun = 0;
         } else {
+            if (r->flags & DATA_BEGIN) s->counters.expired_unsent++;
             r->state = R_DEAD;
         }
         offset = next;
@@ -200,12 +202,10 @@ static void kill_unsent(linnet_sctp_t *s, uint32_t message, int had_begun) {
 static void abandon(linnet_sctp_t *s, uint32_t message) {
     uint32_t offset = s->head;
     uint32_t n = s->n_sent;
-    int had_begun = 0;
     s->counters.abandoned++;
     while (n) {
         sctp_record_t *r = at(s, offset);
         if (r->message == message && r->state != R_DEAD) {
-            had_begun = 1;
             leave_flight(s, r);
             if (r->tsn == s->rtt_tsn) s->rtt_sent_us = NEVER;
             s->buffered -= r->len;
@@ -214,8 +214,7 @@ static void abandon(linnet_sctp_t *s, uint32_t message) {
         }
         if (--n) offset = after(s, offset);
     }
-    if (!had_begun) s->counters.expired_unsent++;
-    kill_unsent(s, message, had_begun);
+    kill_unsent(s, message);
 }
 
 /* C1, C2: as far as everything next in line was given up. */
@@ -332,6 +331,7 @@ void linnet_sctp_t3_expired(linnet_sctp_t *s, uint64_t now) {
     advance(s);
     if (tsn_after(s->advanced, s->peer_cum)) s->flags |= DUE_FORWARD;
     s->t3_us = linnet_sctp_back_off(s, s->t3_us);
+    linnet_sctp_ask_time(s, now);
     linnet_sctp_arm_t3(s, now);
 }
 
