@@ -275,7 +275,7 @@ def print_event(event, **fields):
 async def _serve(arguments):
     loop = asyncio.get_running_loop()
     agent = DemoAgent(load_speech(arguments.wav), emit=print_event, led_payload=arguments.led_payload,
-                      turns=arguments.turns)
+                      turns=arguments.turns, heard=arguments.heard)
     talking = loop.create_task(agent.run(arguments.url, arguments.token))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, talking.cancel)
