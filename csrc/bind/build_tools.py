@@ -15,6 +15,7 @@ An object is compiled again when its command or any file it read has changed. Th
 user cache under a hash of sources, compiler and flags, so a second clone or variant costs nothing.
 """
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -37,6 +38,7 @@ import recipes  # noqa: E402
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wvla", "-Wshadow"]
 CORE_FOLDERS = ("", "net", "media", "proto")
 INCLUDE_FOLDERS = ("", "include", "net", "media", "proto")
+KEEP_S = 60 * 86400
 
 
 class BuildError(Exception):
@@ -218,6 +220,8 @@ class Toolchain:
         folder = self.fetcher.cache / "lib" / f"{name}-{self._third_party_key(recipe)}"
         library = folder / f"lib{name}.a"
         if library.is_file():
+            with contextlib.suppress(OSError):
+                os.utime(folder)  # in use: see _forget_old_archives
             return library
         with fetch.locked(self.fetcher.cache / "lock" / f"lib-{folder.name}"):
             if not library.is_file():
@@ -239,6 +243,14 @@ class Toolchain:
             self.archive(ready / f"lib{name}.a", [job[1] for job in jobs])
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(ready, folder)
+        self._forget_old_archives(folder.parent, name)
+
+    @staticmethod
+    def _forget_old_archives(parent, name):
+        """Every change of flags or compiler leaves an archive behind: those unused for KEEP_S go."""
+        for old in parent.glob(f"{name}-*"):
+            if time.time() - old.stat().st_mtime > KEEP_S:
+                shutil.rmtree(old, ignore_errors=True)
 
     def third_party_archives(self):
         """In link order: users of a library come before it."""

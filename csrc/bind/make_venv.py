@@ -58,6 +58,8 @@ def create(folder):
     if importlib.util.find_spec("ensurepip") is None:
         raise VenvError(f"{sys.executable} has no ensurepip and cannot make a venv. Debian: apt install python3-venv")
     say(f"creating {folder} with Python {sys.version.split()[0]}")
+    if folder.is_symlink():
+        folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     done = subprocess.run([sys.executable, "-m", "venv", str(folder)], capture_output=True, text=True)
     if done.returncode:

@@ -2,8 +2,8 @@
 
 The core is compiled with clang's address and undefined-behaviour sanitizers and coverage; third-party code with the
 address sanitizer. A target starts from its committed inputs (corpora/NAME, regressions/NAME) and from what
-earlier runs on this machine found (build/fuzz/corpus/NAME). What makes it fail is kept in build/fuzz/crashes and the line
-that replays it is printed; a fixed one belongs into regressions/NAME.
+earlier runs on this machine found (build/fuzz/corpus/NAME). What makes it fail is kept in build/fuzz/crashes
+and the line that replays it is printed; a fixed one belongs into regressions/NAME.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def main():
             say(line)
             if not passed:
                 failed.append(name)
-    say(f"fuzz: {len(names) - len(failed)} passed, {len(failed)} failed" + (f" ({', '.join(failed)})" if failed else ""))
+    say(f"fuzz: {len(names) - len(failed)} passed, {len(failed)} failed {' '.join(failed)}".rstrip())
     return 1 if failed else 0
 
 
