@@ -92,7 +92,7 @@ def declarations(header_text):
 
 def limits(defines=()):
     """The limits of linnet_config.h as numbers, overridden by defines."""
-    text = (CSRC / "include" / "linnet_config.h").read_text()
+    text = (CSRC / "include" / "linnet_config.h").read_text().replace("\\\n", " ")
     found = {}
     for name, value in re.findall(r"(?m)^#define (LINNET_\w+) +([^/\n]+?) *(?:/\*.*)?$", text):
         found[name] = value
