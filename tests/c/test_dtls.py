@@ -250,6 +250,33 @@ def test_a_long_certificate_is_reassembled_from_its_fragments(c, role, padding):
     assert ours.state == CONNECTED and ours.keys()[0] == CM
 
 
+def fragments(record, sizes):
+    """A handshake record cut into fragments (RFC 6347 4.2.3), each in a record and datagram of its own."""
+    message, at, cut = record[13:], 0, []
+    for n, size in enumerate(sizes):
+        part = message[12 + at:12 + at + size]
+        body = message[:6] + at.to_bytes(3, "big") + len(part).to_bytes(3, "big") + part
+        cut.append(record[:5] + (40 + n).to_bytes(6, "big") + len(body).to_bytes(2, "big") + body)
+        at += len(part)
+    assert at == len(message) - 12
+    return cut
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 0, 2, 2, 1]])
+def test_a_hello_in_fragments_is_understood_in_any_order(c, order):
+    # A post-quantum key share makes a ClientHello longer than a datagram.
+    client, server = pair(c)
+    client.start(0)
+    hello = next(client.poll(0))
+    parts = fragments(hello, [30, 40, len(hello) - 25 - 70])
+    for i in order:
+        server.input(parts[i])
+    link = Link(client, server)
+    link.run(stop=link.both_connected)
+    assert link.both_connected() and client.keys() == server.keys()
+    assert client.counts.retransmissions == 0
+
+
 def test_a_certificate_over_our_limit_ends_in_an_error_not_in_a_crash(c):
     ours, peer = Endpoint(c, CLIENT), OpenSsl(SERVER, padding=3000)
     ours.expect(peer.fingerprint)
