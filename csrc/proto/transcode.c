@@ -1,9 +1,10 @@
 /* Transcodes protobuf to records and back (transcode.h has the record format).
  *
- * Descriptors, varints and streams are nanopb's; no message struct exists, so the only memory is the caller's
- * output buffer and one stack frame per nesting level. Unknown fields, groups among them, are skipped; a known
- * field with another wire type counts as unknown, as in Google's parsers. Deliberately missing: sint, fixed64,
- * double and messages without fields, which linnet.proto has none of (gen_schema.py refuses them).
+ * Descriptors, varints and streams are nanopb's; no message struct exists, so the only memory is
+ * the caller's output buffer and one stack frame per nesting level. Unknown fields, groups among
+ * them, are skipped; a known field with another wire type counts as unknown, as in Google's
+ * parsers. Deliberately missing: sint, fixed64, double and messages without fields, of which
+ * linnet.proto has none (gen_schema.py refuses them).
  * Invariants: at most LINNET_PB_DEPTH_MAX levels; every loop turn consumes input. */
 #include "transcode.h"
 
@@ -54,7 +55,8 @@ static int is_continuation(const uint8_t *s, size_t n) {
     return 1;
 }
 
-/* RFC 3629 section 4. nanopb's own check stops at a NUL and refuses U+FFFE and U+FFFF, which protobuf allows. */
+/* RFC 3629 section 4. nanopb's own check stops at a NUL and refuses U+FFFE and U+FFFF, which
+ * protobuf allows. */
 static int is_utf8(const uint8_t *s, size_t n) {
     size_t i = 0;
     while (i < n) {
@@ -158,10 +160,10 @@ static int decode_scalar(pb_istream_t *in, const pb_field_iter_t *field, wire_ou
     if (PB_LTYPE(field->type) == PB_LTYPE_BOOL) {
         return put_item(out, field->tag, LINNET_PB_BOOL, value != 0);
     }
-    /* A signed value fits when all bits above 31 repeat bit 31. */
+    /* A signed value fits in 32 bits when all bits above 31 repeat bit 31. */
     uint64_t high = value >> 31;
-    int fits = PB_LTYPE(field->type) == PB_LTYPE_VARINT ? high == 0 || high == 0x1FFFFFFFFu
-                                                        : high <= 1;
+    int is_signed = PB_LTYPE(field->type) == PB_LTYPE_VARINT;
+    int fits = is_signed ? high == 0 || high == 0x1FFFFFFFFu : high <= 1;
     return fits ? put_item(out, field->tag, LINNET_PB_INT, (uint32_t)value)
                 : put_int64(out, field->tag, value);
 }
@@ -266,7 +268,8 @@ static void put_tag(wire_out_t *out, uint32_t number, pb_wire_type_t wire_type) 
     put_varint(out, (uint64_t)number << 3 | (uint64_t)wire_type);
 }
 
-/* The length of what follows is known only at its end: leave one byte, and move the body if it needs more. */
+/* The length of what follows is known only at its end: leave one byte for it, and move the body
+ * if it needs more. */
 static size_t begin_length(wire_out_t *out) {
     size_t at = out->pos;
     wire_put_u8(out, 0);
