@@ -167,6 +167,16 @@ def test_the_cases_that_micropython_plays_back_are_what_the_codec_gives(native):
         assert native.pb_encode(INDEX[root] + 1, record, out) == len(wire) and out == wire
 
 
+def test_the_extension_that_ships_gives_the_same():
+    extension = pytest.importorskip("host_sim.native", reason="the extension is not built: run make", exc_type=ImportError)
+    for root, wire in good_messages():
+        expected = records.decode(root, wire)
+        records.bind(extension)
+        assert records.decode(root, wire) == expected
+        assert records.decode(root, records.encode(root, expected)) == expected
+        records.bind(codec())
+
+
 def test_a_wrong_call_is_no_wrong_packet(native):
     null, some = native.ffi.NULL, native.ffi.new("uint8_t[8]")
     for function in (native.lib.linnet_pb_decode, native.lib.linnet_pb_encode):
