@@ -168,7 +168,7 @@ def test_the_cases_that_micropython_plays_back_are_what_the_codec_gives(native):
 
 
 def test_the_extension_that_ships_gives_the_same():
-    extension = pytest.importorskip("host_sim.native", reason="the extension is not built: run make", exc_type=ImportError)
+    extension = pytest.importorskip("host_sim.native", reason="not built: run make", exc_type=ImportError)
     for root, wire in good_messages():
         expected = records.decode(root, wire)
         records.bind(extension)
