@@ -143,7 +143,7 @@ class LiveKitServer:
             return self._log_path.read_text(encoding="utf-8", errors="replace")
         return self._log_kept
 
-    def api(self, method, room=None, **body):
+    def api(self, method, /, room=None, **body):
         """One server API call, such as api("RoomService/ListRooms"); returns the decoded answer."""
         token = self.make_token("admin", room, room_join=None, room_admin=True, room_list=True,
                                 room_create=True, ttl_s=60)
