@@ -156,6 +156,12 @@ static int on_send(void *context, const unsigned char *data, size_t len) {
     return (int)len;
 }
 
+/* A server that has answered nothing yet. The library ends itself at any record but a ClientHello
+ * then, even at one that the network repeated. */
+static int awaits_hello(const dtls_t *d) {
+    return d->role == LINNET_DTLS_SERVER && !d->flight_sent;
+}
+
 /* Copies to `out` the records of the datagram that the library may see; the others are counted. */
 static size_t admit(dtls_t *d, wire_out_t *out) {
     wire_in_t in = wire_in(d->in_data, d->in_len);
@@ -172,6 +178,8 @@ static size_t admit(dtls_t *d, wire_out_t *out) {
             d->counts.alert_ignored++; /* RFC 6347 4.1.2.7: anyone could have sent it */
             if (record.body.len == 2) d->alert = record.body.data[1];
         } else if (record.epoch == 0 && record.type == DTLS_RECORD_DATA) {
+            d->counts.record_rejected++;
+        } else if (awaits_hello(d) && (record.epoch != 0 || record.type != DTLS_RECORD_HANDSHAKE)) {
             d->counts.record_rejected++;
         } else {
             wire_put(out, record.whole.data, record.whole.len);
@@ -205,7 +213,10 @@ static int configure(dtls_t *d) {
     mbedtls_ssl_conf_sig_algs(conf, signatures);
     mbedtls_ssl_conf_extended_master_secret(conf, MBEDTLS_SSL_EXTENDED_MS_ENABLED);
     mbedtls_ssl_conf_rng(conf, fill_random, d->rng);
-    mbedtls_ssl_conf_dtls_anti_replay(conf, MBEDTLS_SSL_ANTI_REPLAY_ENABLED);
+    /* See awaits_hello; the reassembly of a ClientHello knows its fragments by their offset. */
+    mbedtls_ssl_conf_dtls_anti_replay(conf, d->role == LINNET_DTLS_SERVER
+                                                ? MBEDTLS_SSL_ANTI_REPLAY_DISABLED
+                                                : MBEDTLS_SSL_ANTI_REPLAY_ENABLED);
     /* 0 doubles to 0: see the head of this file. */
     mbedtls_ssl_conf_handshake_timeout(conf, 0, UINT32_MAX);
     /* A certificate is demanded in both roles. The library wants a trust anchor for that;
@@ -343,11 +354,13 @@ static void advance(dtls_t *d, uint64_t now_us) {
     uint32_t queued = d->ring_count;
     d->blocked = 0;
     int result = mbedtls_ssl_handshake(&d->ssl);
+    if (!awaits_hello(d))
+        mbedtls_ssl_conf_dtls_anti_replay(&d->conf, MBEDTLS_SSL_ANTI_REPLAY_ENABLED);
     if (result == 0) {
         connected(d);
     } else if (result == MBEDTLS_ERR_SSL_WANT_READ || result == MBEDTLS_ERR_SSL_WANT_WRITE) {
         if (d->ring_count != queued) d->retransmit_at = now_us + d->backoff_us;
-    } else if (d->role == LINNET_DTLS_SERVER && !d->flight_sent && d->arena.failures == 0) {
+    } else if (awaits_hello(d) && d->arena.failures == 0) {
         forget_hello(d);
     } else if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
         refused(d);
@@ -430,7 +443,7 @@ static int input(dtls_t *d, uint64_t now_us, const uint8_t *data, size_t len) {
     if (d->state == LINNET_DTLS_CONNECTED) {
         result = input_record(d);
     } else {
-        if (d->role == LINNET_DTLS_SERVER && !d->flight_sent) choose_profile(d, data, len);
+        if (awaits_hello(d)) choose_profile(d, data, len);
         advance(d, now_us);
     }
     d->in_data = NULL;
