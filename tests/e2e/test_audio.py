@@ -134,7 +134,7 @@ async def test_three_talkers_are_heard_at_once(join, linnet):
 
 @pytest.mark.asyncio
 async def test_a_minute_without_a_gap(join, linnet):
-    badge, ann = await linnet("badge"), await join("ann")
+    ann, badge = await join("ann"), await linnet("badge")
     voice = await ann.publish_audio()
     recording = await ann.wait_for_track(badge.identity)
     await badge.wait_for_track(ann.identity)

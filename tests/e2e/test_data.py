@@ -28,7 +28,7 @@ def burst(count):
 
 @pytest.mark.asyncio
 async def test_packets_of_every_size_arrive_whole_and_in_order(join, linnet, way):
-    badge, ann = await linnet("badge", way=way), await join("ann", on=way.server)
+    ann, badge = await join("ann", on=way.server), await linnet("badge", way=way)
     sent = [message(size, size) for size in SIZES]
     await badge.wait_for_participant(ann.identity)
     for data in sent:
@@ -44,7 +44,7 @@ async def test_packets_of_every_size_arrive_whole_and_in_order(join, linnet, way
 @pytest.mark.asyncio
 @pytest.mark.parametrize("direction", ["from_linnet", "to_linnet"])
 async def test_a_burst_of_a_thousand_arrives_whole_and_in_order(join, linnet, way, direction):
-    badge, ann = await linnet("badge", way=way), await join("ann", on=way.server)
+    ann, badge = await join("ann", on=way.server), await linnet("badge", way=way)
     sender, receiver = (badge, ann) if direction == "from_linnet" else (ann, badge)
     await badge.wait_for_participant(ann.identity)
     sent = burst(1000)
@@ -66,7 +66,7 @@ async def test_a_burst_of_a_thousand_arrives_whole_and_in_order(join, linnet, wa
 
 @pytest.mark.asyncio
 async def test_lossy_packets_arrive_marked_as_lossy(join, linnet, way):
-    badge, ann = await linnet("badge", way=way), await join("ann", on=way.server)
+    ann, badge = await join("ann", on=way.server), await linnet("badge", way=way)
     await badge.wait_for_participant(ann.identity)
     for i in range(100):
         await badge.send(b"up%d" % i, reliable=False, topic="fast")
@@ -84,7 +84,7 @@ async def test_lossy_packets_arrive_marked_as_lossy(join, linnet, way):
 
 @pytest.mark.asyncio
 async def test_a_packet_goes_only_where_it_is_sent(join, linnet):
-    badge, ann, bob = await linnet("badge"), await join("ann"), await join("bob")
+    ann, bob, badge = await join("ann"), await join("bob"), await linnet("badge")
     eve = await linnet("eve")
     await badge.send("only for ann", to=[ann.identity])
     await badge.send("for ann and eve", to=[ann.identity, eve.identity])
@@ -100,7 +100,7 @@ async def test_a_packet_goes_only_where_it_is_sent(join, linnet):
 
 @pytest.mark.asyncio
 async def test_text_and_emptiness_are_payloads_too(join, linnet):
-    badge, ann = await linnet("badge"), await join("ann")
+    ann, badge = await join("ann"), await linnet("badge")
     await badge.send("Grüße", topic="ü")
     await badge.send(b"")
     await badge.send(bytearray(b"\0\xff"))
@@ -111,7 +111,7 @@ async def test_text_and_emptiness_are_payloads_too(join, linnet):
 
 @pytest.mark.asyncio
 async def test_the_largest_packet_passes_and_a_larger_one_is_refused_and_harms_nothing(join, linnet):
-    badge, ann = await linnet("badge"), await join("ann")
+    ann, badge = await join("ann"), await linnet("badge")
     largest = message(1, MAX_PACKET - 20)
     await badge.send(largest)
     for reliable in (True, False):
@@ -125,8 +125,8 @@ async def test_the_largest_packet_passes_and_a_larger_one_is_refused_and_harms_n
 
 @pytest.mark.asyncio
 async def test_a_packet_over_our_own_limit_is_not_delivered_and_the_next_one_is(join, linnet):
-    badge = await linnet("badge", options={"max_message": 4096})
     ann = await join("ann")
+    badge = await linnet("badge", options={"max_message": 4096})
     await badge.wait_for_participant(ann.identity)
     await ann.send(bytes(5000))
     await ann.send(b"small")
@@ -176,7 +176,7 @@ async def test_data_after_the_end_is_refused(linnet):
 
 @pytest.mark.asyncio
 async def test_senders_that_wait_learn_that_the_room_was_left(join, linnet):
-    badge, _ = await linnet("badge"), await join("ann")
+    _, badge = await join("ann"), await linnet("badge")
     sending = [asyncio.ensure_future(badge.send(bytes(15000))) for _ in range(200)]
     await asyncio.sleep(0)
     await badge.room.disconnect()
@@ -198,7 +198,7 @@ async def test_the_servers_own_packets_arrive_without_a_participant(linnet, serv
 
 @pytest.mark.asyncio
 async def test_dtmf_arrives(join, linnet):
-    badge, ann = await linnet("badge"), await join("ann")
+    ann, badge = await join("ann"), await linnet("badge")
     heard = asyncio.get_running_loop().create_future()
     ann.room.on("sip_dtmf_received", lambda dtmf: heard.set_result((dtmf.code, dtmf.digit, dtmf.participant.identity)))
     await badge.me.publish_dtmf(11, "#")
