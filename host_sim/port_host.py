@@ -72,6 +72,8 @@ class HostNet:
         self._ca_file = ca_file
         self._sockets = {}
         self._readable = None
+        self._listener = None
+        self._names = {}  # both forms of the few addresses we talk to
         self._is_open = False
         self.datagrams_unsent = 0
 
@@ -104,7 +106,7 @@ class HostNet:
             raise Refused("host-unreachable", f"no datagram socket: {_reason(error)}") from None
         self._sockets[family] = sock
         self._is_open = True
-        loop.add_reader(sock.fileno(), self._readable.set)
+        loop.add_reader(sock.fileno(), self._on_readable)
         name = sock.getsockname()
         return ipaddress.ip_address(name[0]).packed, name[1]
 
@@ -114,30 +116,56 @@ class HostNet:
         if sock is None:
             return False
         try:
-            sock.sendto(view, (_text(ip), port))
+            sock.sendto(view, self._name(addr, _text))
             return True
         except OSError:
             self.datagrams_unsent += 1
             return False
 
-    async def udp_recv_into(self, view):
-        while self._is_open:
-            for sock in self._sockets.values():
+    def _name(self, address, convert):
+        """(host, port) in the other form; remembered, because a call has one peer."""
+        name = self._names.get(address)
+        if name is None:
+            if len(self._names) > 64:
+                self._names.clear()
+            name = self._names[address] = (convert(address[0]), address[1])
+        return name
+
+    def _on_readable(self):
+        if self._listener is not None:
+            self._listener()
+        else:
+            self._readable.set()
+
+    def udp_listen(self, callback):
+        self._listener = callback
+        return True
+
+    def udp_recv_now(self, view):
+        for sock in self._sockets.values():
+            while True:
                 try:
-                    n, name, flags, source = _receive(sock, view)
+                    n, _, flags, source = sock.recvmsg_into([view])
                 except (BlockingIOError, InterruptedError):
-                    continue
+                    break
                 except OSError:
                     continue  # an ICMP error of an earlier send: no datagram
-                if flags & socket.MSG_TRUNC:
-                    continue
-                return n, source
+                if not flags & socket.MSG_TRUNC:
+                    return n, self._name(source[:2], _packed)
+        return None
+
+    async def udp_recv_into(self, view):
+        while self._is_open:
+            received = self.udp_recv_now(view)
+            if received is not None:
+                return received
             self._readable.clear()
             await self._readable.wait()
         raise Closed("not-connected", "the datagram socket is closed")
 
     def udp_close(self):
         self._is_open = False
+        self._listener = None
         for sock in self._sockets.values():
             try:
                 asyncio.get_running_loop().remove_reader(sock.fileno())
@@ -244,9 +272,9 @@ async def _connect_first(loop, found, host, port):
     raise Refused("host-unreachable", f"{host}:{port} cannot be reached: {last}")
 
 
-def _receive(sock, view):
-    n, _, flags, name = sock.recvmsg_into([view])
-    return n, name, flags, (socket.inet_pton(sock.family, name[0].partition("%")[0]), name[1])
+def _packed(host):
+    host = host.partition("%")[0]
+    return socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
 
 
 def _text(ip):

@@ -29,7 +29,8 @@ class Driver:
         self._deadline = 0
         self._armed = False  # the timer task sleeps until _deadline
         self._datagram = bytearray(20 + _DATAGRAM_MAX)
-        self._payload = memoryview(self._datagram)[20:]
+        self._view = memoryview(self._datagram)
+        self._payload = self._view[20:]
         self._to_record = bytearray(20)
         self._to = None
         self._frame_ms = frame_ms
@@ -56,7 +57,8 @@ class Driver:
                 if len(other) == len(ip):
                     self.session.add_local_candidate(self.now(), other, number)
         self.running = True
-        self._tasks.append(asyncio.create_task(self._receive()))
+        if not net.udp_listen(self._on_readable):
+            self._tasks.append(asyncio.create_task(self._receive()))
         self._tasks.append(asyncio.create_task(self._timer()))
         self.drain()
 
@@ -130,18 +132,24 @@ class Driver:
         self._deadline = deadline
         self._poke.set()
 
+    def _on_readable(self):
+        while self.running:
+            received = self.port.net.udp_recv_now(self._payload)
+            if received is None:
+                return
+            self._take(received)
+
     async def _receive(self):
-        net = self.port.net
-        datagram = self._datagram
-        payload = self._payload
-        view = memoryview(datagram)
         while self.running:
             try:
-                n, (ip, number) = await net.udp_recv_into(payload)
+                self._take(await self.port.net.udp_recv_into(self._payload))
             except Closed:
                 return
-            core.put_addr(datagram, ip, number)
-            self.feed(core.IN_DATAGRAM, view[: 20 + n])
+
+    def _take(self, received):
+        n, (ip, number) = received
+        core.put_addr(self._datagram, ip, number)
+        self.feed(core.IN_DATAGRAM, self._view[: 20 + n])
 
     async def _timer(self):
         clock = self.port.clock

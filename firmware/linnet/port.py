@@ -32,6 +32,14 @@ class Net:
         that is longer than the view is dropped, not cut. Raises Closed after udp_close().
         hot: the tuple is the only allocation"""
 
+    def udp_recv_now(self, view):
+        """The next datagram that is here already, as udp_recv_into() gives it, or None."""
+
+    def udp_listen(self, callback):
+        """Call `callback()` from the event loop whenever datagrams wait, which it takes with
+        udp_recv_now() until None. False if this adapter cannot: then somebody must await
+        udp_recv_into(). Saves two turns of the event loop per datagram where it works."""
+
     def udp_close(self):
         """Close the datagram sockets. May be called twice."""
 

@@ -1,0 +1,1 @@
+"""Measurements beside the peers, each in one run: python -m tests.bench [NAME ...]"""

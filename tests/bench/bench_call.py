@@ -1,0 +1,74 @@
+"""CPU seconds per device-second and peak RSS of one device in the same call: Linnet, the livekit wheel, aiortc.
+
+Linnet and the wheel sit in a room of a real livekit-server with one remote talker; aiortc, which cannot join one,
+calls a second aiortc. Order: wheel, Linnet, aiortc, Linnet, wheel; the medians of the runs are compared.
+Aims: <= 0.2 x the wheel's CPU, <= 0.5 x its RSS.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+
+from host_sim.server import LiveKitServer
+
+SECONDS = 15
+CPU_AIM, RSS_AIM = 0.2, 0.5
+
+
+def spawn(*arguments):
+    command = [sys.executable, "-m", "tests.bench.devices", *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def last_line(process, timeout=120):
+    out, _ = process.communicate(timeout=timeout)
+    if process.returncode:
+        raise RuntimeError(f"{process.args[3:5]} ended with {process.returncode}")
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def in_room(server, device, run):
+    room = f"{device}-{run}"
+    common = ["--url", server.url, "--seconds", str(SECONDS)]
+    talker = spawn("talker", *common, "--settle", "8", "--token", server.make_token("talker", room))
+    measured = spawn(device, *common, "--token", server.make_token("device", room))
+    result = last_line(measured)
+    talker.kill()
+    talker.wait()
+    return result
+
+
+def aiortc_pair():
+    offer, answer = spawn("aiortc", "--role", "offer"), spawn("aiortc", "--role", "answer")
+    answer.stdin.write(offer.stdout.readline())
+    answer.stdin.flush()
+    offer.stdin.write(answer.stdout.readline())
+    offer.stdin.flush()
+    result = last_line(offer)
+    answer.wait(timeout=60)
+    return result
+
+
+def main():
+    rows = {"linnet": [], "livekit": [], "aiortc": []}
+    with LiveKitServer() as server:
+        for run, device in enumerate(("livekit", "linnet", "aiortc", "linnet", "livekit")):
+            result = aiortc_pair() if device == "aiortc" else in_room(server, device, run)
+            rows[device].append(result)
+            print(f"  {device}: {1000 * result['cpu_per_second']:.1f} ms CPU per second, "
+                  f"{result['rss_kib'] / 1024:.1f} MiB, heard {result['heard']}", flush=True)
+            assert result["heard"] > 40 * SECONDS, f"{device} did not hear the talker"
+    print(f"{'device':10}{'CPU ms/s':>10}{'x wheel':>9}{'RSS MiB':>10}{'x wheel':>9}")
+    medians = {name: (statistics.median(r["cpu_per_second"] for r in found),
+                      statistics.median(r["rss_kib"] for r in found) / 1024) for name, found in rows.items()}
+    wheel = medians["livekit"]
+    for name, (cpu, rss) in medians.items():
+        print(f"{name:10}{1000 * cpu:>10.1f}{cpu / wheel[0]:>9.2f}{rss:>10.1f}{rss / wheel[1]:>9.2f}")
+    cpu, rss = medians["linnet"][0] / wheel[0], medians["linnet"][1] / wheel[1]
+    print(f"aims: CPU {cpu:.2f} x of <= {CPU_AIM}, RSS {rss:.2f} x of <= {RSS_AIM}")
+    return cpu, rss
+
+
+if __name__ == "__main__":
+    main()
