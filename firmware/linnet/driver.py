@@ -10,19 +10,22 @@ import asyncio
 from . import core
 from .compat import const, ticks_add, ticks_diff
 from .errors import Closed
-from .log import DEBUG, log
+from .log import DEBUG, ERROR, log
 
 _DATAGRAM_MAX = const(1500)
 _IDLE_MS = const(1000)
 
 
 class Driver:
-    """`on_event(kind, fields)` gets every output of the core that is no datagram."""
+    """`on_event(kind, fields)` gets every output of the core that is no datagram, and
+    `on_failure(error)` the exception that ended one of the driver's own loops."""
 
-    def __init__(self, port, session, on_event, frame_ms=20):
+    def __init__(self, port, session, on_event, on_failure=None, frame_ms=20):
         self.port = port
         self.session = session
         self._on_event = on_event
+        self._on_failure = on_failure
+        self._closed = False
         self._draining = False
         self._tasks = []
         self._poke = asyncio.Event()
@@ -58,21 +61,36 @@ class Driver:
                     self.session.add_local_candidate(self.now(), other, number)
         self.running = True
         if not net.udp_listen(self._on_readable):
-            self._tasks.append(asyncio.create_task(self._receive()))
-        self._tasks.append(asyncio.create_task(self._timer()))
+            self._start(self._receive)
+        self._start(self._timer)
         self.drain()
 
     def start_audio(self):
         """Open the sound device and begin to move samples. Raises Refused("no-audio-device")."""
         self.port.audio.start()
-        self._tasks.append(asyncio.create_task(self._sound()))
+        self._start(self._sound)
+
+    def _start(self, loop):
+        self._tasks.append(asyncio.create_task(self._guard(loop)))
+
+    async def _guard(self, loop):
+        try:
+            await loop()
+        except Exception as error:
+            # A loop that ends in silence would be a call that goes dead without a word.
+            log(ERROR, "driver", "a loop ended:", repr(error))
+            if self._on_failure is None:
+                raise
+            self._on_failure(error)
 
     async def close(self):
-        """Let the core say goodbye, then stop everything. May be called twice."""
-        if not self.running:
+        """Let the core say goodbye, then stop everything and wipe the keys. May be called twice."""
+        if self._closed:
             return
-        self.session.close(self.now())
-        self.drain()
+        self._closed = True
+        if self.running:
+            self.session.close(self.now())
+            self.drain()
         self.running = False
         for task in self._tasks:
             task.cancel()

@@ -45,7 +45,7 @@ class Engine:
             playout_delay_ms=options.playout_delay_ms,
             max_message=options.max_message,
         )
-        self.driver = Driver(port, self.session, self._on_core)
+        self.driver = Driver(port, self.session, self._on_core, self._on_driver_failed)
         self.signal = SignalClient(port, options, self._on_signal, self._lost)
         self.negotiation = Negotiation(self)
         self.channels = Channels(self)
@@ -195,6 +195,11 @@ class Engine:
         self.tell("track", track_sid, slot)
 
     # --- the end ---
+
+    def _on_driver_failed(self, error):
+        if not isinstance(error, LinnetError):
+            error = Protocol("media-failed", "the media loop ended: %r" % error)
+        self._lost(error)
 
     def _lost(self, error):
         if self._failure is not None or self._closing:

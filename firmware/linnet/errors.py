@@ -195,6 +195,7 @@ CURES = {
     "dtls-fingerprint": "Somebody may sit between device and server: check the network.",
     "dtls-failed": "Check that UDP passes the firewall unchanged.",
     "ice-failed": "Open the server's UDP port, or use a TURN server.",
+    "media-failed": "Please report this with the log.",
     "media-timeout": "Check that UDP passes between device and server.",
     "negotiation-failed": "Please report this with the server's version.",
     # What an application asks for.
