@@ -84,8 +84,9 @@ class Badge:
     # --- RPC methods ---
 
     def set_led(self, data):
-        self.device.led.set(_fields(data, "on", (bool,)))
+        is_on = _fields(data, "on", (bool,))
         self.device.report("rpc", method="set_led", caller=data.caller_identity, payload=data.payload)
+        self.device.led.set(is_on)
         return json.dumps({"on": self.device.led.is_on})
 
     def set_volume(self, data):
