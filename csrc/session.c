@@ -252,9 +252,11 @@ static void advance(linnet_session_t *s) {
     tell_state(s, LINNET_LAYER_ICE, ice_state(linnet_ice_state(&s->ice)), 0);
     tell_selected(s);
     if (!s->dtls_ready) return;
-    if (s->dtls_role == LINNET_DTLS_CLIENT && linnet_dtls_state(s->dtls) == LINNET_DTLS_NEW &&
-        s->selected.family) {
+    /* The handshake's clock starts with the first pair that works, whichever role is ours. */
+    if (s->selected.family && !s->dtls_started) {
+        linnet_dtls_set_rtt(s->dtls, linnet_ice_rtt_us(&s->ice));
         (void)linnet_dtls_start(s->dtls, s->now);
+        s->dtls_started = 1;
     }
     state = linnet_dtls_state(s->dtls);
     if (state == LINNET_DTLS_CONNECTED) {
@@ -327,7 +329,6 @@ static int on_remote(linnet_session_t *s, wire_in_t *in) {
         s->dtls_role = role;
         linnet_dcep_set_role(&s->dcep,
                              role == LINNET_DTLS_CLIENT ? LINNET_DCEP_EVEN : LINNET_DCEP_ODD);
-        if (role == LINNET_DTLS_SERVER) (void)linnet_dtls_start(s->dtls, s->now);
     }
     rc = linnet_ice_set_controlling(&s->ice, controlling);
     if (rc < 0) return rc;

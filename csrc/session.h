@@ -98,8 +98,8 @@ typedef struct {
 struct linnet_session {
     uint64_t now;
     uint32_t now_border; /* the last `now` given, modulo 2^30 */
-    uint8_t has_time, has_remote, is_closing, is_closed, has_media, dtls_ready, sctp_ready,
-        dtls_role;
+    uint8_t has_time, has_remote, is_closing, is_closed, has_media, dtls_ready, dtls_started,
+        sctp_ready, dtls_role;
     session_config_t config;
     linnet_rng_t rng;
     linnet_identity_t identity;

@@ -28,7 +28,7 @@
 /* --- DTLS (RFC 6347, 5764) --- */
 #ifndef LINNET_TLS_ARENA
 #define LINNET_TLS_ARENA                                                                           \
-    (48 * 1024) /* fixed pool of the TLS backend; goal of the anchors: <= 48 KiB */
+    (24 * 1024) /* fixed pool of the TLS backend; peak of a handshake: 13 KiB */
 #endif
 #ifndef LINNET_DTLS_QUEUE
 #define LINNET_DTLS_QUEUE 8 /* outgoing flight datagrams x LINNET_MTU = 9.4 KiB */

@@ -2,8 +2,9 @@
  * closing by stream reset in both directions (RFC 8831 6.7).
  *
  * Nothing is sent from inside an event: what is due is a flag of the channel, and step() queues it when SCTP has
- * room. Not implemented, deliberately: see dcep.h. Invariants: one channel per stream id; a slot is free again only
- * when both directions of its stream were reset and the application has been told. */
+ * room. Not implemented, deliberately: see dcep.h. Invariants: one live channel per stream id, beside which an old
+ * one may still wait for the confirmation of our reset; a slot is free again only when both directions of its
+ * stream were reset and the application has been told. */
 #include "dcep.h"
 
 enum { PPID_DCEP = 50, PPID_STRING = 51, PPID_BINARY = 53, PPID_STRING_EMPTY = 56, PPID_BINARY_EMPTY = 57 };
@@ -43,12 +44,28 @@ static linnet_dcep_channel_t *by_handle(linnet_dcep_t *d, int handle) {
     return peek_handle(d, handle) ? &d->channels[handle % LINNET_SCTP_STREAMS] : NULL;
 }
 
+/* The first channel of the stream that closes and has none of these flags. */
+static linnet_dcep_channel_t *past(linnet_dcep_t *d, uint32_t id, uint16_t without) {
+    size_t i;
+    for (i = 0; i < LINNET_SCTP_STREAMS; i++) {
+        linnet_dcep_channel_t *c = &d->channels[i];
+        if (c->state == CLOSING && c->id == id && id != NO_ID && !(c->flags & without)) return c;
+    }
+    return NULL;
+}
+
+/* The channel that uses the stream now. */
 static linnet_dcep_channel_t *by_id(linnet_dcep_t *d, uint32_t id) {
     size_t i;
     for (i = 0; i < LINNET_SCTP_STREAMS; i++) {
-        if (d->channels[i].state != FREE && d->channels[i].id == id && id != NO_ID) return &d->channels[i];
+        linnet_dcep_channel_t *c = &d->channels[i];
+        if (c->state != FREE && c->state != CLOSING && c->id == id && id != NO_ID) return c;
     }
     return NULL;
+}
+
+static int is_taken(linnet_dcep_t *d, uint32_t id) {
+    return by_id(d, id) || past(d, id, 0);
 }
 
 static linnet_dcep_channel_t *take_slot(linnet_dcep_t *d) {
@@ -95,7 +112,7 @@ static int choose_id(linnet_dcep_t *d, linnet_dcep_channel_t *c) {
     uint32_t id;
     if (c->id != NO_ID) return 1;
     if (!d->has_role) return 0;
-    for (id = d->role; by_id(d, id); id += 2) {}
+    for (id = d->role; is_taken(d, id); id += 2) {}
     c->id = (uint16_t)id;
     return 1;
 }
@@ -108,7 +125,7 @@ int linnet_dcep_open(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, con
     linnet_dcep_channel_t *c;
     if (max_retransmits < -1 || (max_retransmits >= 0 && lifetime_ms)) return LINNET_ERR_ARG;
     if (negotiated_id < -1 || negotiated_id > 65534 || (label_len && !label)) return LINNET_ERR_ARG;
-    if (negotiated_id >= 0 && by_id(d, (uint32_t)negotiated_id)) return LINNET_ERR_ARG;
+    if (negotiated_id >= 0 && is_taken(d, (uint32_t)negotiated_id)) return LINNET_ERR_ARG;
     if (label_len > LINNET_SCTP_LABEL_MAX) return LINNET_ERR_LIMIT;
     c = take_slot(d);
     if (!c) return LINNET_ERR_LIMIT;
@@ -236,27 +253,34 @@ static void end_all(linnet_dcep_t *d) {
     }
 }
 
+/* RFC 8831 6.7: we reset our side in answer. */
+static void on_peer_reset(linnet_dcep_t *d, uint16_t stream) {
+    size_t i;
+    int has_live = by_id(d, stream) != NULL; /* then the past one has seen its reset */
+    for (i = 0; i < LINNET_SCTP_STREAMS; i++) {
+        linnet_dcep_channel_t *c = &d->channels[i];
+        if (c->state < OPENING || (stream != ALL_STREAMS && c->id != stream)) continue;
+        if (c->state == CLOSING && has_live) continue;
+        begin_closing(c);
+        set(c, PEER_RESET);
+        free_if_over(c);
+    }
+}
+
 void linnet_dcep_on_sctp_event(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int event,
                                uint16_t stream) {
-    size_t i;
+    linnet_dcep_channel_t *c;
     switch (event) {
     case LINNET_SCTP_EVENT_UP:
         d->is_up = 1;
         break;
     case LINNET_SCTP_EVENT_PEER_RESET:
-        for (i = 0; i < LINNET_SCTP_STREAMS; i++) {
-            linnet_dcep_channel_t *c = &d->channels[i];
-            if (c->state < OPENING || (stream != ALL_STREAMS && c->id != stream)) continue;
-            begin_closing(c); /* RFC 8831 6.7: we reset our side in answer */
-            set(c, PEER_RESET);
-            free_if_over(c);
-        }
+        on_peer_reset(d, stream);
         break;
-    case LINNET_SCTP_EVENT_RESET_DONE: {
-        linnet_dcep_channel_t *c = by_id(d, stream);
-        if (c && c->state == CLOSING) we_have_reset(c);
+    case LINNET_SCTP_EVENT_RESET_DONE:
+        c = past(d, stream, RESET_DUE | WE_RESET); /* the one whose reset was under way */
+        if (c) we_have_reset(c);
         break;
-    }
     case LINNET_SCTP_EVENT_CLOSED:
     case LINNET_SCTP_EVENT_ABORTED:
     case LINNET_SCTP_EVENT_LOST:
@@ -298,11 +322,14 @@ static int on_open(linnet_dcep_t *d, uint16_t stream, wire_in_t *in) {
         return LINNET_ERR_PACKET;
     }
     d->counters.opens_in++;
-    if (c && (c->flags & IS_NEGOTIATED) && c->state != CLOSING) { /* the peer opens what both had agreed: say yes */
+    if (c && (c->flags & IS_NEGOTIATED)) { /* the peer opens what both had agreed: say yes */
         set(c, ACK_DUE);
         return LINNET_DCEP_CONTROL;
     }
     if (c || (type & 0x7f) > TYPE_TIMED || label_len > LINNET_SCTP_LABEL_MAX) return refuse(d, stream);
+    /* An id may come again as soon as the peer has seen both resets, even if its answer to ours was lost: then our
+     * ACK waits until that answer is here. Before, it is a breach. */
+    if (past(d, stream, PEER_RESET)) return refuse(d, stream);
     if (d->has_role && (stream & 1) == d->role) return refuse(d, stream); /* RFC 8832 6: our half of the ids */
     c = take_slot(d);
     if (!c) return refuse(d, stream);
@@ -324,6 +351,7 @@ static int on_control(linnet_dcep_t *d, uint16_t stream, const uint8_t *data, si
     linnet_dcep_channel_t *c;
     if (type == MESSAGE_OPEN) return on_open(d, stream, &in);
     c = by_id(d, stream);
+    if (!c) c = past(d, stream, 0); /* closed before it was acknowledged */
     if (type != MESSAGE_ACK || !c || c->state < OPENING || (c->flags & IS_REMOTE)) {
         d->counters.drop_control++;
         return LINNET_ERR_PACKET;
@@ -342,7 +370,7 @@ int linnet_dcep_on_message(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_u
         return kind;
     }
     c = by_id(d, stream);
-    if (!c || c->state < OPENING || c->state == CLOSING) {
+    if (!c || c->state < OPENING) {
         d->counters.drop_stream++;
         return LINNET_ERR_PACKET;
     }

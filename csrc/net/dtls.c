@@ -127,7 +127,7 @@ static int get_timer(void *context) {
 static void note_sent(dtls_t *d, const uint8_t *data, size_t len) {
     wire_in_t in = wire_in(data, len);
     dtls_record_t record;
-    while (dtls_record_next(&in, &record) == 1) {
+    while (linnet_dtls_record_next(&in, &record) == 1) {
         if (record.type == DTLS_RECORD_ALERT && record.body.len == 2)
             d->alert = record.body.data[1];
         if (record.type != DTLS_RECORD_HANDSHAKE) continue;
@@ -167,7 +167,7 @@ static size_t admit(dtls_t *d, wire_out_t *out) {
     wire_in_t in = wire_in(d->in_data, d->in_len);
     dtls_record_t record;
     int more;
-    while ((more = dtls_record_next(&in, &record)) == 1) {
+    while ((more = linnet_dtls_record_next(&in, &record)) == 1) {
         if (record.epoch > 1) {
             d->counts.wrong_epoch++; /* no renegotiation: epoch 0 before the keys, 1 after */
         } else if (record.epoch == 0 && d->state == LINNET_DTLS_CONNECTED) {
@@ -392,7 +392,7 @@ int linnet_dtls_start(linnet_dtls_t *dtls, uint64_t now_us) {
 /* Ours first, not the client's order (dtls_hello.h). */
 static void choose_profile(dtls_t *d, const uint8_t *data, size_t len) {
     uint16_t only[PROFILES_MAX + 1] = {0};
-    only[0] = dtls_hello_profile(data, len, d->profiles, PROFILES_MAX);
+    only[0] = linnet_dtls_hello_profile(data, len, d->profiles, PROFILES_MAX);
     (void)use_profiles(d, only[0] != 0 ? only : d->profiles);
 }
 

@@ -7,7 +7,7 @@
 
 enum { CLIENT_HELLO = 1, EXT_USE_SRTP = 14 };
 
-int dtls_record_next(wire_in_t *datagram, dtls_record_t *record) {
+int linnet_dtls_record_next(wire_in_t *datagram, dtls_record_t *record) {
     size_t start = datagram->pos;
     if (wire_left(datagram) == 0) return 0;
     record->type = wire_u8(datagram);
@@ -59,11 +59,11 @@ static uint16_t profile_of_hello(wire_in_t *message, const uint16_t *ours, size_
     return 0;
 }
 
-uint16_t dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours,
+uint16_t linnet_dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours,
                             size_t n_ours) {
     wire_in_t in = wire_in(datagram, len);
     dtls_record_t record;
-    while (dtls_record_next(&in, &record) == 1) {
+    while (linnet_dtls_record_next(&in, &record) == 1) {
         if (record.type != DTLS_RECORD_HANDSHAKE || record.epoch != 0) continue;
         wire_in_t message = wire_in(record.body.data, record.body.len);
         uint8_t type = wire_u8(&message);

@@ -25,11 +25,11 @@ typedef struct {
 
 /* The next record of a datagram. 1, 0 at the end, LINNET_ERR_PACKET if what follows is no DTLS
  * record. */
-int dtls_record_next(wire_in_t *datagram, dtls_record_t *record);
+int linnet_dtls_record_next(wire_in_t *datagram, dtls_record_t *record);
 
 /* The first of `ours` that an unfragmented ClientHello in this datagram offers; 0 = none, or no
  * ClientHello there. */
-uint16_t dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours,
+uint16_t linnet_dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours,
                             size_t n_ours);
 
 #endif

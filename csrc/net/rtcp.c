@@ -263,7 +263,8 @@ void linnet_rtcp_on_sr(linnet_rtcp_recv_stats_t *s, uint64_t now_us, const linne
     s->last_sr_us = now_us;
 }
 
-/* A.3: the fraction lost since the last report; duplicates can make the interval negative, which counts as 0. */
+/* A.3: the fraction lost since the last report; duplicates can make the interval negative, which counts as 0. What
+ * raised the highest number was itself received, so the fraction never reaches 256. */
 static uint8_t next_fraction(linnet_rtcp_recv_stats_t *s) {
     uint32_t expected_now = expected(s);
     uint32_t expected_interval = expected_now - s->expected_prior;
@@ -271,9 +272,7 @@ static uint8_t next_fraction(linnet_rtcp_recv_stats_t *s) {
     s->expected_prior = expected_now;
     s->received_prior = s->received;
     if (expected_interval == 0 || received_interval >= expected_interval) return 0;
-    /* All lost would be 256: one less says the same in 8 bits. */
-    uint32_t fraction = (uint32_t)(((uint64_t)(expected_interval - received_interval) << 8) / expected_interval);
-    return fraction > 255 ? 255 : (uint8_t)fraction;
+    return (uint8_t)(((uint64_t)(expected_interval - received_interval) << 8) / expected_interval);
 }
 
 /* --- building --- */

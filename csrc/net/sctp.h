@@ -196,7 +196,8 @@ size_t linnet_sctp_readable(const linnet_sctp_t *s);
  * both have nothing: so a message never comes after the end of its stream. */
 int linnet_sctp_event(linnet_sctp_t *s, uint16_t *stream);
 size_t linnet_sctp_buffered(const linnet_sctp_t *s); /* payload bytes queued or not yet acknowledged */
-/* Once everything queued on the stream has left, its next message will be number 0 again (RFC 6525 5.1.2). */
+/* Once everything queued on the stream is acknowledged, it is reset (RFC 6525 5.1.2): its next message is number 0.
+ * LINNET_ERR_AGAIN: an earlier reset of it is not over; LINNET_ERR_STATE: not up, or a peer without RFC 6525. */
 int linnet_sctp_reset_stream(linnet_sctp_t *s, uint16_t stream);
 int linnet_sctp_shutdown(linnet_sctp_t *s, uint64_t now_us); /* after all queued data was acknowledged */
 int linnet_sctp_abort(linnet_sctp_t *s, uint64_t now_us);    /* poll gives one ABORT, then nothing */

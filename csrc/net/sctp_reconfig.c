@@ -17,8 +17,8 @@ int linnet_sctp_reset_stream(linnet_sctp_t *s, uint16_t stream) {
     if (stream >= OUR_STREAMS) return LINNET_ERR_ARG;
     if (!is_up(s) || !s->peer_has_reconfig) return LINNET_ERR_STATE;
     entry = linnet_sctp_find_stream(s->out, stream, 1);
-    if (!entry) return LINNET_ERR_AGAIN;
-    if (entry->reset == RESET_NONE) entry->reset = RESET_WANTED;
+    if (!entry || entry->reset == RESET_ASKED || entry->reset == RESET_DONE) return LINNET_ERR_AGAIN;
+    entry->reset = RESET_WANTED;
     return 0;
 }
 

@@ -462,6 +462,18 @@ int linnet_sctp_on_data(linnet_sctp_t *s, uint8_t flags, wire_in_t body) {
     return 0;
 }
 
+/* RFC 3758 3.6: what misses a TSN up to here will never be whole. A beginning that has them all may go on: the
+ * peer may have counted its chunks as acknowledged, not as given up. */
+static void drop_passed(linnet_sctp_t *s) {
+    while (s->pending != NO_BLOCK && !tsn_after(at(s, s->pending)->tsn, s->cum)) {
+        const sctp_chunk_t *c = at(s, s->pending);
+        int is_begin = c->flags & DATA_BEGIN;
+        while (c->next != NO_BLOCK && is_follower(at(s, c->next), c)) c = at(s, c->next);
+        if (is_begin && !tsn_after(s->cum, c->tsn)) return;
+        drop_first_pending(s);
+    }
+}
+
 int linnet_sctp_on_forward_tsn(linnet_sctp_t *s, wire_in_t body) {
     uint32_t to = wire_u32(&body);
     if (!wire_ok(&body) || wire_left(&body) % 4) return LINNET_ERR_PACKET;
@@ -472,14 +484,12 @@ int linnet_sctp_on_forward_tsn(linnet_sctp_t *s, wire_in_t body) {
         s->counters.drop_window++;
         return 0;
     }
-    s->is_skipping = 0;
     while (s->cum != to) {
         if (!is_received(s, ++s->cum)) s->counters.skipped_in++;
         clear_received(s, s->cum);
     }
     if (tsn_after(s->cum, s->highest)) s->highest = s->cum;
-    /* 3.6: what is not whole up to here never will be. */
-    while (s->pending != NO_BLOCK && !tsn_after(at(s, s->pending)->tsn, s->cum)) drop_first_pending(s);
+    drop_passed(s);
     while (wire_left(&body) >= 4) {
         uint16_t id = wire_u16(&body);
         uint16_t ssn = wire_u16(&body);

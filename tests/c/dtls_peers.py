@@ -21,7 +21,7 @@ NEVER = 2**64 - 1
 CDEF = """
 typedef struct { uint8_t key[32]; uint8_t fingerprint[32]; uint16_t cert_len; uint8_t cert[400]; } linnet_identity_t;
 typedef struct linnet_dtls { ...; } linnet_dtls_t;
-uint16_t dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours, size_t n_ours);
+uint16_t linnet_dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours, size_t n_ours);
 """
 
 
