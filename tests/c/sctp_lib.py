@@ -282,3 +282,70 @@ class World:
         took = lib.world_bulk(self.w, bulk)
         self.tell_time()
         return took, bulk
+
+
+# --- data channels ---
+
+class Channels:
+    """The data channels over one End, with the loop that a session runs around them."""
+
+    def __init__(self, end, role, raw=None):
+        self.end, self.d = end, raw or ffi.new("linnet_dcep_t *")
+        lib.linnet_dcep_init(self.d)
+        if role is not None:
+            lib.linnet_dcep_set_role(self.d, role)
+        self.messages = []  # (handle, is_string, bytes)
+        self.seen = []      # ("OPENED" | "CLOSED", handle, id, label)
+        self.details = {}   # handle: the event with which it opened
+
+    def open(self, label=b"x", ordered=True, max_retransmits=-1, lifetime_ms=0, id=-1, early=False):
+        sctp = ffi.NULL if early else self.end.s
+        return lib.linnet_dcep_open(self.d, sctp, self.end.now, label, len(label), ordered, max_retransmits,
+                                    lifetime_ms, id)
+
+    def send(self, handle, data):
+        raw = data.encode() if isinstance(data, str) else data
+        return lib.linnet_dcep_send(self.d, self.end.s, self.end.now, handle, isinstance(data, str), raw, len(raw))
+
+    def close(self, handle):
+        return lib.linnet_dcep_close(self.d, self.end.s, self.end.now, handle)
+
+    def is_open(self, handle):
+        return lib.linnet_dcep_is_open(self.d, handle) == 1
+
+    def give(self, stream, ppid, data):
+        """What linnet_dcep_on_message makes of a message."""
+        m = ffi.new("linnet_dcep_message_t *")
+        kind = lib.linnet_dcep_on_message(self.d, self.end.s, self.end.now, stream, ppid, data, len(data), m)
+        if kind == lib.LINNET_DCEP_DATA:
+            self.messages.append((m.handle, bool(m.is_string), data[:m.len]))
+        return kind
+
+    def service(self):
+        """Messages until there is none, then one event, until both are silent."""
+        while True:
+            for stream, ppid, data in self.end.recv_all():
+                self.give(stream, ppid, data)
+            stream = ffi.new("uint16_t *")
+            event = lib.linnet_sctp_event(self.end.s, stream)
+            if event == lib.LINNET_SCTP_EVENT_NONE:
+                break
+            lib.linnet_dcep_on_sctp_event(self.d, self.end.s, self.end.now, event, stream[0])
+        lib.linnet_dcep_step(self.d, self.end.s, self.end.now)
+        while True:
+            e = ffi.new("linnet_dcep_event_t *")
+            kind = lib.linnet_dcep_event(self.d, e)
+            if kind == lib.LINNET_DCEP_EVENT_NONE:
+                return
+            name = "OPENED" if kind == lib.LINNET_DCEP_EVENT_OPENED else "CLOSED"
+            self.seen.append((name, e.handle, e.id, ffi.buffer(e.label, e.label_len)[:]))
+            if name == "OPENED":
+                self.details[e.handle] = (bool(e.is_remote), bool(e.unordered), e.max_retransmits, e.lifetime_ms)
+
+    def take_messages(self):
+        taken, self.messages = self.messages, []
+        return taken
+
+    def take_seen(self):
+        taken, self.seen = self.seen, []
+        return taken
