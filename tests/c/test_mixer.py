@@ -179,16 +179,19 @@ def test_fec_makes_ten_percent_loss_more_intelligible():
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-def test_a_long_loss_fades_to_silence_and_comes_back_without_a_click(rate):
-    steady = tone(rate, 4)
+@pytest.mark.parametrize("hz", [150, 400])
+def test_a_long_loss_fades_to_silence_and_comes_back_without_a_click(rate, hz):
+    steady, ms = tone(rate, 4, hz=hz), rate // 1000
     packets = sent(steady, rate_hz=rate, bitrate=64000)
     speaker = Speaker(rate_hz=rate)
     heard = speaker.play([p for p in packets if not 1000 < p[0] <= 2500], 4)
-    end_of_sound = 1080 * rate // 1000
-    assert np.abs(heard[end_of_sound + rate * 210 // 1000:2500 * rate // 1000]).max() == 0
-    assert np.abs(heard[end_of_sound:end_of_sound + rate // 20]).max() > 1000  # at first it is bridged
+    end_of_sound = 1080 * ms
+    assert np.abs(heard[end_of_sound:end_of_sound + 50 * ms]).max() > 1000  # at first it is bridged
+    assert np.abs(heard[end_of_sound + 195 * ms:end_of_sound + 200 * ms]).max() < 200  # libopus alone: 600 to 3000
+    assert np.abs(heard[end_of_sound + 200 * ms:2500 * ms]).max() == 0
+    back = end_of_sound + 500 * ms + np.flatnonzero(heard[end_of_sound + 500 * ms:])[0]
+    assert abs(back - 2580 * ms) <= 5 and abs(int(heard[back])) < 60  # without the ramp: 200 to 1900
     assert np.abs(heard[3 * rate:]).max() > 7000
-    assert biggest_step(heard) < 2.5 * biggest_step(np.round(steady))
     assert speaker.tracks[0].stats.faded == 1 and speaker.tracks[0].jitter.rebuffers == 1
 
 
@@ -231,6 +234,20 @@ def test_grown_delay_is_taken_back_without_a_click():
     assert lib.linnet_playback_buffered_ms(speaker.tracks[0].state) <= 120
 
 
+def test_a_word_that_begins_where_a_quiet_frame_was_to_be_skipped_is_played():
+    """Two frames of silence, one of sound, again and again: after a quiet frame there is never one to leave out."""
+    encoder = quality.load_opuslib().Encoder(48000, 1, "restricted_lowdelay")
+    packets = []
+    for i in range(300):
+        frame = tone(48000, 0.02, amplitude=20000 if i % 3 == 2 else 0)
+        when = max(20 * i, 1080) if i >= 50 else 20 * i
+        packets.append((when, 0, i, 960 * i, encoder.encode(pcm(frame).tobytes(), 960)))
+    speaker = Speaker(rate_hz=48000)
+    speaker.play(packets, 5.9)
+    offered, skipped = speaker.tracks[0].jitter.skipped, speaker.tracks[0].stats.skipped
+    assert offered > 0 and skipped == 0
+
+
 # --- hostile and odd packets ---
 
 def test_malformed_packets_are_counted_and_concealed():
@@ -267,6 +284,9 @@ def test_another_ssrc_starts_the_track_afresh():
     assert speaker.tracks[0].stats.sources == 2 and speaker.tracks[0].jitter.lost == 0
     assert np.abs(heard[1500 * 16:2200 * 16]).max() > 7000
     assert biggest_step(heard) < 2.5 * biggest_step(np.round(tone(16000, 1, hz=500)))
+    fresh, start = Decoder(16000), 1080 * 16 + 80  # the first 5 ms are faded in
+    alone = np.concatenate([fresh(packet) for *_, packet in second])
+    assert np.array_equal(heard[start:2300 * 16], alone[80:80 + 2300 * 16 - start])
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -341,7 +361,7 @@ def test_gain_and_volume_scale_and_change_without_a_click():
         heard.append(speaker.play([p for p in packets if start - 10 < p[0] <= start + 390], 0.4))
         level.append(np.sqrt(2 * np.mean(heard[-1][3200:].astype(float) ** 2)) / 6000)
         assert speaker.pull(0)[1] == (1 if gain else 0)
-    assert np.allclose(level, [1, 0.5, 0.5, 2, 0, 0], atol=0.03)
+    assert np.allclose(level, [1, 0.5, 0.5, 2, 0, 0], rtol=0.04)
     assert biggest_step(np.concatenate(heard)[2000:]) < 2 * 2.5 * biggest_step(np.round(steady))
 
 

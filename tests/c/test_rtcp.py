@@ -252,7 +252,7 @@ def test_fraction_lost_is_that_of_the_interval_and_duplicates_make_it_zero():
     assert stats.fraction_lost == (799 << 8) // 800
 
 
-def test_all_lost_but_one_in_very_many_saturates_at_255():
+def test_all_lost_but_one_in_very_many_is_255():
     stats = receiver()
     feed(stats, [(0, 0, 0)])
     build(0, recv=[stats])
