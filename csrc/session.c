@@ -248,8 +248,11 @@ static void read_dtls(linnet_session_t *s) {
 
 /* What one input made possible: told in the order the layers stand. */
 static void advance(linnet_session_t *s) {
-    int state;
-    tell_state(s, LINNET_LAYER_ICE, ice_state(linnet_ice_state(&s->ice)), 0);
+    int state = ice_state(linnet_ice_state(&s->ice)), before = s->layer[LINNET_LAYER_ICE].state;
+    tell_state(s, LINNET_LAYER_ICE, state, 0);
+    if (state == LINNET_STATE_CONNECTED && before > LINNET_STATE_CONNECTED && s->sctp_ready) {
+        linnet_sctp_path_restored(&s->sctp, s->now); /* do not wait out a timer that an outage grew */
+    }
     tell_selected(s);
     if (!s->dtls_ready) return;
     /* The handshake's clock starts with the first pair that works, whichever role is ours. */
