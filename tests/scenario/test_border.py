@@ -1,0 +1,139 @@
+"""The native border itself: wrong calls get an error and change nothing, the clock wraps, wiped memory is zero."""
+
+import struct
+
+import host_sim.native as native
+import pytest
+from host_sim.netem import Link
+
+from tests.scenario.call import MASK, Call, core
+
+SEED = bytes(range(48))
+
+
+def session(**options):
+    return core.Session(SEED, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"rate": 7999}, {"rate": 96000}, {"remote_tracks": 9}, {"frame_ms": 7}, {"max_message": 262145},
+     {"complexity": 11}, {"expected_loss": 101}],
+    ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()),
+)
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(core.CoreError) as refused:
+        session(**options)
+    assert refused.value.code == core.ERR_ARG
+
+
+def test_an_unknown_option_is_named():
+    with pytest.raises(ValueError, match="colour"):
+        session(colour=1)
+
+
+def test_too_little_memory_or_entropy_is_refused():
+    cfg = core.config()
+    size = native.session_size(cfg)
+    assert native.session_init(bytearray(size - 64), cfg, SEED) == core.ERR_SPACE
+    assert native.session_init(bytearray(size), cfg, SEED[:31]) == core.ERR_ARG
+    assert native.session_size(cfg + b"x") == core.ERR_ARG
+    assert native.session_size(cfg + bytes(4)) == core.ERR_ARG
+
+
+@pytest.mark.parametrize("kind", range(-1, 20))
+@pytest.mark.parametrize("length", [0, 1, 3, 19, 40])
+def test_a_record_too_short_or_of_no_kind_is_an_error_not_a_crash(kind, length):
+    s = session()
+    result = s.input(1000, kind, bytes(length))
+    simple = (core.IN_TIME, core.IN_ICE_RESTART, core.IN_CLOSE)
+    fits = {core.IN_MUTE: 1, core.IN_VOLUME: 2, core.IN_CHANNEL: 7, core.IN_PUBLISH: 9, core.IN_TRACK: 8}
+    if kind in simple or kind in fits and length >= fits[kind]:
+        assert result >= 0 or result == core.ERR_LIMIT
+    else:
+        assert result < 0
+    while s.poll() != core.IDLE:
+        pass
+
+
+def test_a_poll_buffer_too_small_loses_nothing():
+    s = session()
+    assert native.poll(s._s, bytearray(64)) == core.ERR_SPACE
+    assert s.poll() == core.LOCAL
+
+
+def test_a_track_slot_beyond_the_configured_ones_is_refused():
+    s = session(remote_tracks=2)
+    assert s.input(0, core.IN_TRACK, struct.pack("<BBHI", 2, 111, 0, 5)) == core.ERR_ARG
+    assert s.input(0, core.IN_TRACK, struct.pack("<BBHI", 1, 111, 0, 5)) == 0
+
+
+def test_nothing_is_taken_after_close():
+    s = session()
+    assert s.close(10) == 0
+    while s.poll() != core.IDLE:
+        pass
+    assert s.input(20, core.IN_TIME) == core.ERR_CLOSED
+
+
+def test_wiped_memory_holds_no_key():
+    s = session()
+    assert s.poll() == core.LOCAL
+    fingerprint, _, pwd = s.event(core.LOCAL)
+    assert pwd.encode() in bytes(s._mem) and fingerprint in bytes(s._mem)
+    memory = s._mem
+    s.wipe()
+    assert sum(1 for b in memory if b) <= 1  # the flag that says so
+
+
+def test_two_sessions_of_one_seed_are_equal_and_of_two_seeds_are_not():
+    locals_ = []
+    for seed in (SEED, SEED, bytes(48)):
+        s = core.Session(seed)
+        s.poll()
+        locals_.append(s.event(core.LOCAL))
+    assert locals_[0] == locals_[1] != locals_[2]
+
+
+@pytest.mark.parametrize("before_us", [100, 300000, 2000000])
+def test_a_call_goes_through_the_wrap_of_the_clock(before_us):
+    call = Call(3, (Link(1, delay_us=20000), Link(2, delay_us=20000)), {"complexity": 0}, {"complexity": 0})
+    call.now = MASK + 1 - before_us
+    call._next_frame = call.now + 20000
+    for end in (call.left, call.right):
+        call.drain(end)
+    call.connect()
+    call.start_sound()
+    both = (call.left, call.right)
+    call.run_until(lambda: all(e.is_connected and e.is_open("_reliable") for e in both), 5000, "the data channel")
+    call.run_for(4000)
+    assert call.now > MASK + 1
+    assert call.right.sounding_frames > 150
+    call.send(call.left, "_reliable", b"after")
+    call.run_until(lambda: call.right.received, 2000, "a message after the wrap")
+
+
+def test_the_speaker_always_gets_what_it_asks_for():
+    s = session()
+    for samples in (1, 160, 319, 320, 2000):
+        pcm = bytearray(b"\x55" * (2 * samples))
+        assert s.pcm_pull(pcm) == 0
+        assert pcm == bytes(2 * samples)
+
+
+def test_muted_nothing_leaves_and_the_samples_are_counted():
+    call = Call(5, None, {"complexity": 0}, {"complexity": 0})
+    call.connect()
+    call.start_sound()
+    call.run_until(lambda: call.right.sounding_frames > 20, 5000, "sound")
+    call.left.session.mute(call.ticks(), True)
+    sent = call.left.session.stats()["rtp_sent"]
+    call.run_for(1000)
+    stats = call.left.session.stats()
+    assert stats["rtp_sent"] == sent
+    assert stats["microphone_samples"] >= 16000
+    call.left.session.mute(call.ticks(), False)
+    call.right.sounding_frames = 0
+    call.run_for(1000)
+    assert call.left.session.stats()["rtp_sent"] >= sent + 49
+    assert call.right.sounding_frames >= 40
