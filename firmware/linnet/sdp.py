@@ -26,19 +26,26 @@ def hex_fingerprint(digest):
 
 def parse_fingerprint(text):
     """The 32 bytes of `AA:BB:...`; Protocol("sdp") for anything else."""
-    parts = text.split(":")
-    if len(parts) != 32:
+    digest = [_hex(part) if len(part) == 2 else None for part in text.split(":")]
+    if len(digest) != 32 or None in digest:
         raise Protocol("sdp", "the fingerprint is not a SHA-256 one")
-    try:
-        return bytes([_byte(p) for p in parts])
-    except ValueError:
-        raise Protocol("sdp", "the fingerprint is not hexadecimal")
+    return bytes(digest)
 
 
-def _byte(text):
-    if len(text) != 2:
-        raise ValueError("not a byte")
-    return int(text, 16)
+def _hex(text):
+    """The number, or None. int() would take signs, spaces and underscores too."""
+    for c in text:
+        if c not in "0123456789abcdefABCDEF":
+            return None
+    return int(text, 16) if text else None
+
+
+def _decimal(text, most):
+    """The number, at most `most`, or None. isdigit() would take digits of any script."""
+    for c in text:
+        if not "0" <= c <= "9":
+            return None
+    return int(text) if 0 < len(text) <= 10 and int(text) <= most else None
 
 
 class LocalSection:
@@ -62,11 +69,11 @@ class LocalSection:
         out.append("c=IN IP4 0.0.0.0")
         out.extend(transport)
         out.append("a=mid:" + self.mid)
+        out.append("a=" + self.direction)
         if self.kind == "application":
             out.append("a=sctp-port:5000")
             out.append("a=max-message-size:%d" % max_message)
             return
-        out.append("a=" + self.direction)
         out.append("a=rtcp-mux")
         out.append("a=rtpmap:%d opus/48000/2" % OPUS)
         # Verbatim: the server prefers an exact match (protocol.md 3.5, 5).
@@ -144,9 +151,10 @@ def parse_ip(text):
         return None
     out = bytearray(4)
     for i in range(4):
-        if not parts[i].isdigit() or len(parts[i]) > 3 or int(parts[i]) > 255:
+        value = _decimal(parts[i], 255)
+        if value is None or len(parts[i]) > 3:
             return None
-        out[i] = int(parts[i])
+        out[i] = value
     return bytes(out)
 
 
@@ -158,11 +166,8 @@ def _parse_ipv6(text):
     for half in halves:
         words = []
         for word in half.split(":") if half else []:
-            if not 0 < len(word) <= 4:
-                return None
-            try:
-                value = int(word, 16)
-            except ValueError:
+            value = _hex(word)
+            if value is None or len(word) > 4:
                 return None
             words.append(value >> 8)
             words.append(value & 255)
@@ -185,14 +190,10 @@ def parse_candidate(text):
     if len(words) < 8 or words[6] != "typ":
         return None
     ip = parse_ip(words[4])
-    numbers = [words[1], words[3], words[5]]
-    for number in numbers:
-        if not number.isdigit() or len(number) > 10:
-            return None
-    if ip is None or words[7] not in _KINDS:
-        return None
-    component, priority, port = [int(n) for n in numbers]
-    if port > 65535 or priority > 0xFFFFFFFF:
+    component = _decimal(words[1], 256)
+    priority = _decimal(words[3], 0xFFFFFFFF)
+    port = _decimal(words[5], 65535)
+    if None in (ip, component, priority, port) or words[7] not in _KINDS:
         return None
     ufrag = ""
     for i in range(8, len(words) - 1, 2):
@@ -265,9 +266,10 @@ class RemoteDescription:
 
 
 def _int(text, what, most):
-    if not text.isdigit() or len(text) > 10 or int(text) > most:
+    value = _decimal(text, most)
+    if value is None:
         raise Protocol("sdp", "%s is not a number in range" % what)
-    return int(text)
+    return value
 
 
 def _media_line(description, value):
