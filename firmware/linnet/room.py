@@ -254,7 +254,8 @@ class Room(EventEmitter):
             reason = DisconnectReason.MEDIA_FAILURE
         elif error.code == "signal-timeout":
             reason = DisconnectReason.CONNECTION_TIMEOUT
-        self.disconnect_error = error
+        if self.disconnect_error is None:  # the server may have said before why it closes
+            self.disconnect_error = error
         if not self._connecting:
             asyncio.create_task(self._end(reason))
 
