@@ -120,7 +120,6 @@ int linnet_ice_learn_remote(linnet_ice_t *ice, const linnet_addr_t *addr, uint32
     if (at < 0) return -1;
     /* RFC 8838 11.4: a signalled candidate says what the peer-reflexive one with its address is. */
     ice->remote[at].addr = *addr;
-    ice->remote[at].addr.socket = 0;
     ice->remote[at].priority = priority;
     ice->remote[at].type = type;
     return at;

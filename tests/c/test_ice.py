@@ -121,6 +121,18 @@ def test_an_early_nomination_is_kept_until_our_own_check_succeeds():
     assert a.state == "completed" and a.selected == (0, B)
 
 
+def test_the_clock_may_start_anywhere():
+    a, b, net = two()
+    start = net.now = 7 * 24 * 3600 * S + 12345
+    introduce(a, b)
+    net.run(start + 100 * S)
+    assert a.reached("connected") == start + 40 * MS and a.state == b.state == "completed"
+    late = lonely()
+    assert late.poll(start) is None and late.deadline == start + 30 * S
+    assert late.poll(start + 29 * S) is None and late.state == "new"
+    assert late.poll(start + 30 * S) is None and late.state == "failed"
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_both_families_connect(family):
     addresses = [("192.0.2.1", 1), ("192.0.2.2", 2)] if family == 4 else [("2001:db8::1", 1), ("2001:db8::2", 2)]
@@ -284,6 +296,50 @@ def test_role_conflict_is_settled_by_487_when_only_one_side_checks(controlling, 
         assert (a.ice.tie_breaker, b.ice.tie_breaker)[loser] != before[loser]
 
 
+def test_a_lost_role_renews_the_check_that_runs():
+    a = lonely(controlling=True)
+    a.ice.tie_breaker = 5
+    a.add_remote(*B)
+    first = a.poll(0)[2]
+    a.input(10 * MS, B, check_to(a, role=(wire.ICE_CONTROLLING, 6)))
+    assert wire.kind_of(a.poll(10 * MS)[2]) == wire.SUCCESS
+    second = a.poll(10 * MS)[2]
+    assert wire.ICE_CONTROLLING in wire.attributes_of(first) and wire.ICE_CONTROLLED in wire.attributes_of(second)
+    assert wire.transaction_of(first) != wire.transaction_of(second)
+    assert a.counters["role_conflicts"] == 1
+    assert a.input(20 * MS, B, answer_to(first, b"password of the peer 22")) == lib.LINNET_ERR_PACKET
+    assert a.input(20 * MS, B, answer_to(second, b"password of the peer 22")) == 0 and a.state == "connected"
+
+
+def test_a_lost_role_renews_a_consent_check_that_runs_but_not_its_schedule():
+    a, b, net = connected_pair()
+    net.cut = lambda sent: sent.source == B
+    net.run(while_=lambda: not (net.sent_by(a, 1)[-1].at > 1 * S))
+    asked = net.log[-1]
+    assert asked.source == A and wire.ICE_CONTROLLING in wire.attributes_of(asked.data)
+    winner = (wire.ICE_CONTROLLING, 2**64 - 1)
+    a.input(net.now, B, check_to(a, role=winner, extra=[]))
+    renewed = [a.poll(net.now + 5 * MS)[2] for _ in range(2)][1]
+    assert wire.ICE_CONTROLLED in wire.attributes_of(renewed)
+    assert wire.transaction_of(renewed) != wire.transaction_of(asked.data)
+    a, b, net = connected_pair()
+    a.input(net.now, B, check_to(a, role=winner))
+    assert wire.kind_of(a.poll(net.now + 5 * MS)[2]) == wire.SUCCESS and a.poll(net.now + 5 * MS) is None
+    assert a.state == "completed" and not a.controlling
+
+
+def test_a_487_is_counted_and_changes_role_and_number_once():
+    a = lonely(controlling=True)
+    number = a.ice.tie_breaker
+    a.add_remote(*B)
+    conflict = [wire.attribute(wire.ERROR_CODE, b"\0\0\4\x57")]
+    first = a.poll(0)[2]
+    assert a.input(1, B, answer_to(first, b"password of the peer 22", kind=wire.ERROR, attributes=conflict)) == 0
+    assert not a.controlling and a.ice.tie_breaker != number and a.counters["role_conflicts"] == 1
+    second = a.poll(5 * MS)[2]
+    assert wire.attributes_of(second)[wire.ICE_CONTROLLED] == struct.pack("!Q", a.ice.tie_breaker)
+
+
 def test_role_conflict_with_loss_always_ends():
     for seed in range(100):
         roles = bool(seed % 2)
@@ -383,6 +439,17 @@ def test_a_host_pair_that_comes_in_time_is_nominated_instead():
     assert nominations_of(a, 40 * MS) == [B]
 
 
+def test_a_reflexive_pair_does_not_wait_for_a_host_pair_that_has_failed():
+    a = lonely(controlling=True)
+    a.add_remote("198.51.100.1", 5, kind=lib.LINNET_ICE_SRFLX)
+    a.add_remote(*B)
+    first, second = a.poll(0), a.poll(5 * MS)
+    refused = [wire.attribute(wire.ERROR_CODE, b"\0\0\4\0")]
+    a.input(10 * MS, B, answer_to(first[2], b"password of the peer 22", kind=wire.ERROR, attributes=refused))
+    a.input(20 * MS, second[1], answer_to(second[2], b"password of the peer 22"))
+    assert nominations_of(a, 20 * MS) == [("198.51.100.1", 5)]
+
+
 def test_after_nomination_the_other_checks_end():
     a = lonely(controlling=True)
     for port in range(2000, 2006):
@@ -463,14 +530,16 @@ def test_through_a_nat_both_learn_the_mapped_address(a_controlling):
     assert a.reached("connected") == 40 * MS
 
 
-def test_a_peer_whose_nat_forgets_is_followed():
-    a, b, net = behind_nat()
+@pytest.mark.parametrize("a_controlling", [True, False])
+def test_a_peer_whose_nat_forgets_is_followed(a_controlling):
+    a, b, net = behind_nat(a_controlling)
     introduce(a, b)
     net.run(6 * S)
     net.nats[0].rebind()
     net.run(40 * S)
     assert a.state == b.state == "completed" and a.can_send and b.can_send
     assert b.selected == (0, ("203.0.113.7", 40001))
+    assert b.controlling != a_controlling
     assert not b.reached("failed")
 
 
@@ -668,7 +737,7 @@ def assert_nothing_changes(agent, now, source, data, results):
     result = agent.input(now, source, data)
     assert agent.image() == before
     changed = [name for name in counters if agent.counters[name] != counters[name]]
-    assert len(changed) == 1
+    assert len(changed) == 1 and agent.counters[changed[0]] == counters[changed[0]] + 1
     if changed != ["indications"]:  # ignored by design: they carry no credentials
         assert result in results and changed[0].startswith("drop_"), changed
 
@@ -755,7 +824,7 @@ def test_an_error_answer_fails_the_pair_but_not_one_that_is_valid():
     refused = [wire.attribute(wire.ERROR_CODE, b"\0\0\4\0")]
     request = a.poll(0)[2]
     a.input(1, B, answer_to(request, b"password of the peer 22", kind=wire.ERROR, attributes=refused))
-    assert a.state == "failed"
+    assert a.state == "failed" and a.deadline == NEVER and a.poll(1 * S) is None
     a, b, net = connected_pair()
     net.run(while_=lambda: not (net.sent_by(a, 1) and net.sent_by(a, 1)[-1].at > 1 * S))
     request = net.sent_by(a, 1)[-1].data

@@ -222,7 +222,7 @@ def test_what_follows_message_integrity_is_ignored_except_the_fingerprint():
 
 
 def test_unknown_attributes_are_named_when_they_must_be_understood():
-    types = [0x7F00, 0x0003, 0x8055, 0x7F01, 0xC057, 0x0019, 0x001C, 0x0026]
+    types = [0x7F00, 0x0003, 0x8000, 0x8055, 0x7FFF, 0xC057, 0x0019, 0x001C, 0x0026]
     result, msg = parse(message(*[attribute(t, b"??") for t in types]))
     required = [t for t in types if t < 0x8000]
     assert result == 0 and msg.n_unknown == len(required)
