@@ -133,7 +133,7 @@ class Engine:
         elif kind == core.FIRST_SENT:
             self.step("first_sent")
         elif kind == core.FIRST_HEARD:
-            sid = self.negotiation.track_in(fields[0])
+            sid = self.negotiation.receivers.track_in(fields[0])
             self.step("first_heard")
             if sid:
                 self.tell("heard", sid)

@@ -8,9 +8,12 @@
 #   it, not when the server's own debounce of 150 ms is over.
 
 from . import sdp
-from .compat import json, rand_bytes
+from .compat import const, json, rand_bytes
 from .errors import Protocol
 from .log import DEBUG, INFO, log
+from .receivers import Receivers
+
+_GONE_KEPT = const(31)
 
 
 class Negotiation:
@@ -20,21 +23,26 @@ class Negotiation:
     def __init__(self, engine):
         self._engine = engine
         options = engine.options
-        self._cap = options.remote_tracks
+        self.receivers = Receivers(engine, options.remote_tracks)
+        # A section that was just freed may not bring the next track yet: the server
+        # then asks for another one although a slot is free.
+        self._most_sections = 2 * options.remote_tracks
         self._early = options.early_reoffer
         self._setup = "actpass"
         self.local = sdp.LocalDescription(options.max_message)
         self._offer_id = 0
+        self._offered = 0  # sections in the newest offer; more may have been added since
         self._answered_id = 0
         self._remote_ufrag = ""
         self._waiting_candidates = []
         self._known_candidates = set()
         self._wanted = set()
-        self._refused = set()  # track sids the application does not want to hear
-        self._playing = {}  # mid -> (track_sid, ssrc, payload type)
+        self._refused = set()  # track sids that are not to be heard
+        self._gone = []  # the last track sids that ended: an answer may be older than that news
+        self._told = set()  # track sids for which there was no room, and that was said
         self._tried = set()
         self._dirty = False
-        self._required = False
+        self._required = None  # audio sections the server asked for while an offer was outstanding
         self.offers_sent = 0
         self.tracks_over_limit = 0
 
@@ -54,36 +62,21 @@ class Negotiation:
             if section.cid == cid:
                 section.direction, section.cid, section.ssrc = "inactive", "", 0
 
-    def _receivers(self):
+    def _sections(self):
         return self.local.audio("recvonly")
 
-    def _add_receivers(self, n):
+    def _add_sections(self, n):
         """Add at most n receive sections, within the limit; the number added."""
-        n = max(0, min(n, self._cap - len(self._receivers())))
+        n = max(0, min(n, self._most_sections - len(self._sections())))
         for _ in range(n):
             self.local.add("audio", "recvonly")
         return n
-
-    def slot_of(self, mid):
-        """The core's track slot of a receive section: its place among them."""
-        receivers = self._receivers()
-        for i in range(len(receivers)):
-            if receivers[i].mid == mid:
-                return i
-        return None
-
-    def track_in(self, slot):
-        """The track sid that plays in a slot, or None."""
-        receivers = self._receivers()
-        if slot >= len(receivers) or receivers[slot].mid not in self._playing:
-            return None
-        return self._playing[receivers[slot].mid][0]
 
     # --- offers ---
 
     def first_offer(self):
         """The offer that rides in the join request."""
-        self._add_receivers(min(self._cap, 3))
+        self._add_sections(min(self.receivers.cap, 3))
         self.local.add("application", "sendrecv")
         return self._make_offer()
 
@@ -91,7 +84,9 @@ class Negotiation:
         fingerprint, ufrag, pwd = self._engine.local()
         self._offer_id += 1
         self._dirty = False
+        self._required = None
         self.offers_sent += 1
+        self._offered = len(self.local.sections)
         text = self.local.offer(ufrag, pwd, fingerprint, self._setup)
         return {"type": "offer", "sdp": text, "id": self._offer_id}
 
@@ -107,20 +102,21 @@ class Negotiation:
         self._engine.send_offer(offer["sdp"], offer["id"])
 
     def _missing(self):
-        playing = [p[0] for p in self._playing.values()]
-        return [sid for sid in sorted(self._wanted - self._refused) if sid not in playing]
+        return [
+            sid for sid in sorted(self._wanted - self._refused) if not self.receivers.brings(sid)
+        ]
 
     def _ask_for_missing(self, reason):
         """Re-offer for wanted tracks that have no section yet, at most once per state."""
         missing = self._missing()
         if not missing or self.outstanding():
             return
-        free = len(self._receivers()) - len(self._playing)
-        added = self._add_receivers(len(missing) - free) if len(missing) > free else 0
-        if free + added <= 0:
-            self.tracks_over_limit += 1
-            log(INFO, "negotiation", "no section left for", len(missing), "tracks")
-            self._engine.tell("limit", missing[0])
+        room = min(self.receivers.free_slots(), len(missing))
+        if room < len(missing):
+            self._say_no_room(missing[room:])
+        free = len(self._sections()) - self.receivers.sections()
+        free += self._add_sections(room - free)
+        if room <= 0 or free <= 0:
             return
         state = (len(self.local.sections), tuple(missing), reason)
         if state in self._tried:
@@ -128,6 +124,15 @@ class Negotiation:
             return
         self._tried.add(state)
         self.renegotiate()
+
+    def _say_no_room(self, sids):
+        """Each track is told about once, until it ends."""
+        for sid in sids:
+            if sid not in self._told:
+                self._told.add(sid)
+                self.tracks_over_limit += 1
+                log(INFO, "negotiation", "more tracks than this device plays:", sid)
+                self._engine.tell("limit", sid)
 
     # --- what the server says ---
 
@@ -140,7 +145,7 @@ class Negotiation:
             log(INFO, "negotiation", "dropped a second answer")
             return
         answer = sdp.parse(message.get("sdp", ""))
-        if len(answer.sections) != len(self.local.sections):
+        if len(answer.sections) != self._offered:
             raise Protocol("sdp", "the answer has another number of sections than the offer")
         self._answered_id = self._offer_id
         self._apply_transport(answer)
@@ -149,9 +154,8 @@ class Negotiation:
         self._engine.drain()
         if self._dirty:
             self.renegotiate()
-        elif self._required:
-            self._required = False
-            self._ask_for_missing("required")
+        elif self._required is not None:
+            self._follow_requirement()
         elif self._early:
             self._ask_for_missing("early")
 
@@ -209,26 +213,14 @@ class Negotiation:
                 continue
             sid = mid_to_track.get(mine.mid) or theirs.track_id
             sends = theirs.direction in ("sendonly", "sendrecv") and not theirs.rejected
-            if sid and theirs.ssrc and sends and sid not in self._refused:
-                self._play(mine.mid, sid, theirs.ssrc, _opus_number(theirs))
+            if sid in self._refused or sid in self._gone:
+                sends = False
+            if sid and theirs.ssrc and sends:
+                self.receivers.set(mine.mid, sid, theirs.ssrc, _opus_number(theirs))
             else:
-                self._stop(mine.mid)
-
-    def _play(self, mid, sid, ssrc, payload_type):
-        if self._playing.get(mid) == (sid, ssrc, payload_type):
-            return
-        self._stop(mid)
-        self._playing[mid] = (sid, ssrc, payload_type)
-        slot = self.slot_of(mid)
-        self._engine.session.set_track(self._engine.driver.now(), slot, ssrc, payload_type)
-        self._engine.track_playing(sid, slot)
-
-    def _stop(self, mid):
-        if mid not in self._playing:
-            return
-        sid = self._playing.pop(mid)[0]
-        self._engine.session.set_track(self._engine.driver.now(), self.slot_of(mid), 0)
-        self._engine.track_playing(sid, None)
+                self.receivers.clear(mine.mid)
+        self.receivers.fill()
+        self._say_no_room(self.receivers.waiting())
 
     def on_trickle(self, message):
         text = message.get("candidateInit", "")
@@ -275,48 +267,48 @@ class Negotiation:
 
     def on_requirement(self, message):
         """media_sections_requirement: audio sections to add; all zero means re-offer now."""
-        more = message.get("num_audios", 0)
-        if more > 0:
-            if self._add_receivers(more):
-                self.renegotiate()
-            else:
-                self.tracks_over_limit += 1
-                log(INFO, "negotiation", "the server has more tracks than this device plays")
-        elif self.outstanding():
-            self._required = True
-        else:
+        self._required = message.get("num_audios", 0)
+        if not self.outstanding():
+            self._follow_requirement()
+
+    def _follow_requirement(self):
+        more, self._required = self._required, None
+        missing = self._missing()
+        if more == 0:
             self._ask_for_missing("required")
+        elif missing and self._add_sections(min(more, self.receivers.free_slots())):
+            self.renegotiate()
+        else:
+            self._say_no_room(missing)
 
     # --- what the application wants ---
-
-    def set_gain(self, sid, gain):
-        """Loudness (Q12) of a playing track."""
-        for mid, playing in self._playing.items():
-            if playing[0] == sid:
-                now = self._engine.driver.now()
-                self._engine.session.set_track(now, self.slot_of(mid), playing[1], playing[2], gain)
 
     def set_wanted(self, sid, wanted):
         """The application (un)subscribed; the server is told by the caller."""
         if wanted:
             self._refused.discard(sid)
         else:
+            self._forget(sid)
             self._refused.add(sid)
-            self._stop_track(sid)
+
+    def ignore(self, sid):
+        """This track is none that a device can play."""
+        self._refused.add(sid)
 
     def forget(self, sid):
         """A track is gone (unpublished, or its participant left)."""
+        self._gone = self._gone[-_GONE_KEPT:] + [sid]
         self._forget(sid)
         self._refused.discard(sid)
 
     def _forget(self, sid):
         self._wanted.discard(sid)
-        self._stop_track(sid)
+        self._told.discard(sid)
+        self.receivers.clear_track(sid)
+        self.receivers.fill()
         self._tried = set([s for s in self._tried if sid not in s[1]])
-
-    def _stop_track(self, sid):
-        for mid in [m for m, playing in self._playing.items() if playing[0] == sid]:
-            self._stop(mid)
+        if self._remote_ufrag:
+            self._ask_for_missing("early")
 
 
 def _opus_number(section):

@@ -215,7 +215,7 @@ class Room(EventEmitter):
 
     def _set_track_volume(self, track, volume):
         if self._engine is not None and track.slot is not None:
-            self._engine.negotiation.set_gain(track.sid, max(1, min(65535, int(volume * 4096))))
+            self._engine.negotiation.receivers.set_gain(track.sid, max(1, min(65535, int(volume * 4096))))
 
     def _track_stats(self, track):
         if self._engine is None or track.slot is None:

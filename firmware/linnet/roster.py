@@ -91,6 +91,8 @@ def _update_tracks(room, participant, tracks, is_join):
         if publication is None:
             publication = RemoteTrackPublication(info, participant, room)
             participant.track_publications[sid] = publication
+            if publication.kind != KIND_AUDIO:
+                room._engine.negotiation.ignore(sid)
             if not is_join:
                 room.emit("track_published", publication, participant)
             if sid in room._early_tracks:
