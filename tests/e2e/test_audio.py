@@ -114,7 +114,7 @@ def tone(hertz, rate, seconds, size=0.15):
 async def test_three_talkers_are_heard_at_once(join, linnet):
     badge = await linnet("badge")
     tones = (440, 900, 1700)
-    talkers = [await join(f"talker{i}") for i in range(3)]
+    talkers = [await join(f"talker{i}", options={"auto_subscribe": False}) for i in range(3)]
     voices = [await one.publish_audio() for one in talkers]
     for one in talkers:
         await badge.wait_for_track(one.identity)
