@@ -10,12 +10,14 @@ import asyncio
 
 from . import compat, http, records, url as urls, ws
 from .compat import const, ticks_diff
-from .errors import Closed, LinnetError, Refused, Timeout, closed_by_server
-from .log import DEBUG, WARN, Secret, log
+from .errors import Closed, LinnetError, Protocol, Refused, Timeout, closed_by_server
+from .log import DEBUG, ERROR, WARN, Secret, log
 
 _READ = const(4096)
 _VALIDATE_TIMEOUT_MS = const(3000)
 _CLOSE_TIMEOUT_MS = const(1000)
+_MAX_EARLY = const(64)  # messages taken before the join response; a server sends none or few
+_MAX_PING_S = const(120)  # well inside the period of ticks_us, whatever the server says
 
 
 def join_query(client_info, options, offer, add_tracks):
@@ -47,6 +49,10 @@ def refusal(status, text):
     return Refused("server-error", said)
 
 
+def _ping_ms(seconds, default):
+    return 1000 * min(seconds, _MAX_PING_S) if seconds > 0 else 1000 * default
+
+
 class SignalClient:
     """One signalling connection. `on_signal(name, message)` gets every SignalResponse that is
     not about the connection itself; `on_lost(error)` the end, once, unless close() caused it."""
@@ -66,6 +72,7 @@ class SignalClient:
         self._ping_interval_ms = 5000
         self._ping_timeout_ms = 15000
         self.token = Secret("")  # the newest one: what a reconnect must use
+        self._pinged = None  # (timestamp sent, ticks then) of the ping under way
         self.rtt_ms = 0
 
     # --- opening ---
@@ -73,10 +80,10 @@ class SignalClient:
     async def connect(self, url, token, offer, add_tracks, step):
         """Open, join, and give the JoinResponse. `step(name)` is called at dns, tcp, tls, ws and
         join. Raises Refused, Timeout, Closed or Protocol with the reason."""
-        self.token = Secret(token)
         options = self._options
         query = join_query(options.client_info, options, offer, add_tracks)
         target = urls.parse(url).under("/rtc/v1", (("join_request", query),))
+        self.token = Secret(token)
         opening = self._open(target, step)
         try:
             join = await self._port.clock.wait_for_ms(opening, options.connect_timeout_ms)
@@ -84,18 +91,20 @@ class SignalClient:
             self._drop()
             # No chained exception: MicroPython has none.
             raise Timeout("join-timeout", "no answer within %d ms" % options.connect_timeout_ms)
-        except LinnetError:
+        except BaseException:  # a cancelled join leaves nothing open either
             self._drop()
             raise
         step("join")
-        self._ping_interval_ms = 1000 * (join.get("ping_interval", 0) or 5)
-        self._ping_timeout_ms = 1000 * (join.get("ping_timeout", 0) or 15)
+        self._ping_interval_ms = _ping_ms(join.get("ping_interval", 0), 5)
+        self._ping_timeout_ms = _ping_ms(join.get("ping_timeout", 0), 15)
         return join
 
     async def _open(self, target, step):
         self._stream = await self._port.net.stream_open(
             target.host, target.port, target.secure, self._options.connect_timeout_ms, step
         )
+        if self._closing:
+            raise Closed("ws-closed", "the connection was given up")
         bearer = ("Authorization", "Bearer " + self.token.reveal())
         self._ws = ws.WebSocket(target, (bearer,), self._options.max_signal_message)
         await self._flush()
@@ -114,6 +123,8 @@ class SignalClient:
                 return message
             if name == "leave":
                 raise closed_by_server(message.get("reason", 0))
+            if len(self._early) == _MAX_EARLY:
+                raise Protocol("signal", "the server sends everything but the join response")
             self._early.append((name, message))
 
     async def _why_refused(self, target, kind, value):
@@ -155,9 +166,16 @@ class SignalClient:
         try:
             await loop()
         except LinnetError as error:
-            if not self._closing:
-                self._closing = True
-                self._on_lost(error)
+            self._lost(error)
+        except Exception as error:
+            # Our own mistake, or an app's: without this the session would be deaf in silence.
+            log(ERROR, "signalling", "a message could not be handled:", repr(error))
+            self._lost(Protocol("signal", "a message could not be handled: " + repr(error)))
+
+    def _lost(self, error):
+        if not self._closing:
+            self._closing = True
+            self._on_lost(error)
 
     async def _read_loop(self):
         while True:
@@ -173,7 +191,10 @@ class SignalClient:
         while True:
             await self._to_write.wait()
             self._to_write.clear()
-            await self._flush()
+            try:
+                await self._port.clock.wait_for_ms(self._flush(), self._ping_timeout_ms)
+            except asyncio.TimeoutError:
+                raise Timeout("signal-timeout", "the server takes no more bytes")
 
     async def _ping_loop(self):
         clock = self._port.clock
@@ -182,8 +203,9 @@ class SignalClient:
             silent_ms = ticks_diff(clock.ticks_us(), self._heard) // 1000
             if silent_ms > self._ping_timeout_ms:
                 raise Timeout("signal-timeout", "nothing heard from the server for %d ms" % silent_ms)
-            now_ms = clock.ticks_us() // 1000
-            self.send_soon("ping_req", {"timestamp": now_ms, "rtt": self.rtt_ms})
+            now = clock.ticks_us()
+            self._pinged = (now // 1000, now)
+            self.send_soon("ping_req", {"timestamp": now // 1000, "rtt": self.rtt_ms})
 
     async def _next(self):
         """The next WebSocket event."""
@@ -208,17 +230,20 @@ class SignalClient:
         if name is None:
             log(DEBUG, "signalling", "a message of an unknown kind")
         elif name == "refresh_token":
+            self.token.wipe()
             self.token = Secret(message)
             self._on_signal("refresh_token", None)
         elif name == "pong_resp":
-            sent = message.get("last_ping_timestamp", 0)
-            self.rtt_ms = (self._port.clock.ticks_us() // 1000 - sent) & 0xFFFFF
+            pinged = self._pinged
+            if pinged is not None and message.get("last_ping_timestamp", 0) == pinged[0]:
+                self._pinged = None
+                self.rtt_ms = ticks_diff(self._port.clock.ticks_us(), pinged[1]) // 1000
         else:
             self._on_signal(name, message)
 
     def send_soon(self, name, message):
         """Queue one SignalRequest. After the end it is dropped, and said so in the log."""
-        if self._ws is None or not self._ws.is_open:
+        if self._closing or self._ws is None or not self._ws.is_open:
             log(WARN, "signalling", "not open: dropped", name)
             return False
         self._ws.send_binary(records.encode("SignalRequest", {name: message}))
@@ -234,7 +259,7 @@ class SignalClient:
 
     async def leave(self, reason):
         """Tell the server that we go, and why. Never raises: the connection may be gone."""
-        if self._ws is None or not self._ws.is_open:
+        if self._closing or self._ws is None or not self._ws.is_open:
             return
         self.send_soon("leave", {"reason": reason})
         try:
@@ -245,21 +270,22 @@ class SignalClient:
     async def close(self):
         """Close the WebSocket and the stream. May be called twice."""
         self._closing = True
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            try:
-                await task
-            except asyncio.CancelledError:
-                pass
-        self._tasks = []
-        if self._ws is not None and self._ws.is_open:
-            self._ws.close()
-            try:
+        try:
+            for task in self._tasks:
+                task.cancel()
+            for task in self._tasks:
+                try:
+                    await task
+                except asyncio.CancelledError:
+                    pass
+            self._tasks = []
+            if self._ws is not None and self._ws.is_open:
+                self._ws.close()
                 await self._port.clock.wait_for_ms(self._flush(), _CLOSE_TIMEOUT_MS)
-            except (asyncio.TimeoutError, LinnetError) as error:
-                log(DEBUG, "signalling", "close frame was not sent:", repr(error))
-        self._drop()
+        except (asyncio.TimeoutError, LinnetError) as error:
+            log(DEBUG, "signalling", "close frame was not sent:", repr(error))
+        finally:
+            self._drop()
 
     def _drop(self):
         if self._stream is not None:
