@@ -16,7 +16,7 @@ from .journal import Journal
 from .signals import Signals
 from .view import clean, in_short
 
-LEFTOVERS_S = 2  # for tasks that an app left behind
+LEFTOVERS_S = 5  # for tasks that an app left behind
 
 
 class _Parser(argparse.ArgumentParser):
@@ -142,6 +142,8 @@ def _ended(work, journal, signals):
     except LinnetError as problem:
         error = problem
         code = _tell(problem)
+    except SystemExit as end:  # an app may end the program with a code of its own
+        code = end.code if isinstance(end.code, int) else exits.APP_FAILED if end.code else exits.OK
     except Exception as problem:  # our own bug: still one line for a person, all of it for whoever asks
         error = Refused("app-failed", f"unexpected {type(problem).__name__}: {redact(str(problem))}",
                         "Please report this with the output of --verbose.")
@@ -189,7 +191,7 @@ def _run(options, token, journal, signals, terminals):
     task = loop.create_task(run(open_terminal))
     signals.on_first = on_first
     if signals.code is not None:  # it came while we prepared
-        task.cancel()
+        run.stop(signals.why)
     try:
         loop.run_until_complete(task)
     except asyncio.CancelledError:
@@ -200,7 +202,10 @@ def _run(options, token, journal, signals, terminals):
             _say(setup.audio.trouble)
     facts = run.summary()
     if "link" in facts:
-        print(clean(in_short(facts)), file=out)
+        try:
+            print(clean(in_short(facts)), file=out, flush=True)
+        except OSError:
+            pass  # nobody reads any more
     return exits.OK
 
 

@@ -94,6 +94,8 @@ class Run:
         """Ask the app to leave. Safe from a signal handler and from other threads."""
         if not self.why:
             self.why = why
+        if self._loop is None:
+            return  # not begun yet: __call__ will see it
         try:
             self._loop.call_soon_threadsafe(self._stop.set)
         except RuntimeError:
@@ -116,8 +118,10 @@ class Run:
         from .port_host import HostClock, HostNet
 
         setup, board = self.setup, self.setup.board
-        self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if self.why:
+            self._stop.set()
         port = Port(HostNet(ca_file=setup.ca_file), HostClock(), setup.audio)
         options = RoomOptions(remote_tracks=board.remote_tracks, complexity=board.opus_complexity,
                               device_model=f"Linnet {board.name}"[:64])
@@ -144,8 +148,10 @@ class Run:
             await asyncio.wait((app, stop), return_when=asyncio.FIRST_COMPLETED)
             if not app.done():
                 await self._end_app(app)
-            await self._leave()
         finally:
+            # Also when the app took the loop down with it: nobody's place in the room is left to a timeout.
+            await self._cancel(app)
+            await self._leave()
             for task in (ticker, stop):
                 task.cancel()
             await asyncio.wait((ticker, stop), timeout=1)
@@ -159,6 +165,8 @@ class Run:
         # An app that has not joined yet waits for the network, not for `stopping`: it is cancelled at once.
         if room is not None and room.isconnected():
             await asyncio.wait((app,), timeout=LEAVE_S)
+
+    async def _cancel(self, app):
         if not app.done():
             app.cancel()
             await asyncio.wait((app,), timeout=CANCEL_S)
