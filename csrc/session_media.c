@@ -354,7 +354,9 @@ int linnet_session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     if (!s->has_media) return 0;
     n = poll_rtp(s, buf, cap);
     if (n == 0) n = poll_nack(s, buf, cap);
-    if (n == 0 && linnet_rtcp_timer_poll(&s->rtcp_timer, s->now, linnet_random_u32(&s->rng))) {
+    /* Every poll comes here: random bits are drawn only when a report is due. */
+    if (n == 0 && s->now >= linnet_rtcp_timer_deadline(&s->rtcp_timer) &&
+        linnet_rtcp_timer_poll(&s->rtcp_timer, s->now, linnet_random_u32(&s->rng))) {
         n = build_rtcp(s, 0, buf, cap);
     }
     return n;
