@@ -37,10 +37,10 @@ def main():
     print("#ifndef LINNET_RESAMPLE_TABLE_H\n#define LINNET_RESAMPLE_TABLE_H\n")
     print("#include <stdint.h>\n")
     print("enum { RESAMPLE_STEPS_LOG2 = %d };\n" % int(math.log2(STEPS)))
-    print("static const int16_t resample_table[%d] = {" % len(values))
+    print("/* clang-format off */\nstatic const int16_t resample_table[%d] = {" % len(values))
     for i in range(0, len(values), 16):
         print("    " + " ".join("%d," % v for v in values[i:i + 16]))
-    print("};\n\n#endif")
+    print("};\n/* clang-format on */\n\n#endif")
 
 
 if __name__ == "__main__":
