@@ -251,7 +251,8 @@ static void advance(linnet_session_t *s) {
     int state = ice_state(linnet_ice_state(&s->ice)), before = s->layer[LINNET_LAYER_ICE].state;
     tell_state(s, LINNET_LAYER_ICE, state, 0);
     if (state == LINNET_STATE_CONNECTED && before > LINNET_STATE_CONNECTED && s->sctp_ready) {
-        linnet_sctp_path_restored(&s->sctp, s->now); /* do not wait out a timer that an outage grew */
+        linnet_sctp_path_restored(&s->sctp,
+                                  s->now); /* do not wait out a timer that an outage grew */
     }
     tell_selected(s);
     if (!s->dtls_ready) return;

@@ -41,7 +41,8 @@ static size_t frame_samples(const linnet_media_config_t *resolved) {
 size_t linnet_capture_size(const linnet_media_config_t *cfg) {
     linnet_media_config_t resolved;
     if (linnet_media_resolve(cfg, &resolved) < 0) return 0;
-    return align16(sizeof(linnet_capture_t)) + align16(2 * frame_samples(&resolved)) + linnet_encoder_size();
+    return align16(sizeof(linnet_capture_t)) + align16(2 * frame_samples(&resolved)) +
+           linnet_encoder_size();
 }
 
 int linnet_capture_init(void *mem, size_t len, const linnet_media_config_t *cfg) {
@@ -56,7 +57,8 @@ int linnet_capture_init(void *mem, size_t len, const linnet_media_config_t *cfg)
     c->pcm_at = (uint32_t)align16(sizeof *c);
     c->encoder_at = c->pcm_at + (uint32_t)align16(2 * (size_t)c->frame);
     linnet_meter_init(&c->meter);
-    if (linnet_resampler_init(&c->resampler, c->cfg.rate_hz, c->codec_rate) < 0) return LINNET_ERR_ARG;
+    if (linnet_resampler_init(&c->resampler, c->cfg.rate_hz, c->codec_rate) < 0)
+        return LINNET_ERR_ARG;
     return linnet_encoder_init(encoder_of(c), &c->cfg);
 }
 
@@ -90,8 +92,8 @@ static int is_suppressed(linnet_capture_t *c, int len) {
     return 0;
 }
 
-int linnet_capture_pop(linnet_capture_t *c, uint8_t *opus, size_t cap, uint32_t *timestamp_48k, int *level,
-                       int *voice) {
+int linnet_capture_pop(linnet_capture_t *c, uint8_t *opus, size_t cap, uint32_t *timestamp_48k,
+                       int *level, int *voice) {
     int len;
     if (c->filled < c->frame) return 0;
     if (cap < LINNET_OPUS_SEND_MAX) return LINNET_ERR_SPACE;
@@ -130,7 +132,8 @@ void linnet_capture_reset(linnet_capture_t *c, uint32_t gap_48k) {
 }
 
 uint32_t linnet_capture_delay(const linnet_capture_t *c) {
-    linnet_capture_t *mine = (linnet_capture_t *)(uintptr_t)c; /* Opus wants a writable state to be asked */
+    linnet_capture_t *mine =
+        (linnet_capture_t *)(uintptr_t)c; /* Opus wants a writable state to be asked */
     uint64_t lookahead = linnet_encoder_lookahead(encoder_of(mine));
     uint32_t filter = 0;
     if (c->codec_rate != c->cfg.rate_hz) filter = linnet_resampler_delay_q16(&c->resampler) >> 16;

@@ -21,15 +21,16 @@ typedef struct {
     uint32_t failed;     /* frames the encoder refused: a bug, counted all the same */
 } linnet_capture_stats_t;
 
-size_t linnet_capture_size(const linnet_media_config_t *cfg); /* 0 = bad configuration; a multiple of 16 */
+size_t
+linnet_capture_size(const linnet_media_config_t *cfg); /* 0 = bad configuration; a multiple of 16 */
 /* mem must be aligned to 8 bytes. 0, LINNET_ERR_ARG or LINNET_ERR_SPACE. */
 int linnet_capture_init(void *mem, size_t len, const linnet_media_config_t *cfg);
 /* Takes samples until one frame is complete; returns how many it took (0: pop first). */
 int linnet_capture_push(linnet_capture_t *c, const int16_t *pcm, size_t n);
 /* Packet length; 0 when no frame is complete or DTX suppressed it; LINNET_ERR_SPACE when cap is too small for a
  * frame (nothing is lost). timestamp: of the frame's first sample at 48 kHz, from 0. level: 0..127 -dBov. voice: 0/1. */
-int linnet_capture_pop(linnet_capture_t *c, uint8_t *opus, size_t cap, uint32_t *timestamp_48k, int *level,
-                       int *voice);
+int linnet_capture_pop(linnet_capture_t *c, uint8_t *opus, size_t cap, uint32_t *timestamp_48k,
+                       int *level, int *voice);
 /* 1 when the packet popped last is the first one after silence: the RTP marker (RFC 7587 4.1). */
 int linnet_capture_starts_talkspurt(const linnet_capture_t *c);
 /* Loss the peer reports, in percent: steers FEC. Takes effect with the next frame. */

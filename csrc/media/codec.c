@@ -42,7 +42,8 @@ int linnet_encode(void *mem, const int16_t *pcm, size_t n, uint8_t *packet, size
 
 int linnet_encoder_set_loss(void *mem, uint32_t percent) {
     if (percent > 100) return LINNET_ERR_ARG;
-    return opus_encoder_ctl((OpusEncoder *)mem, OPUS_SET_PACKET_LOSS_PERC((opus_int32)percent)) == OPUS_OK
+    return opus_encoder_ctl((OpusEncoder *)mem, OPUS_SET_PACKET_LOSS_PERC((opus_int32)percent)) ==
+                   OPUS_OK
                ? 0
                : LINNET_ERR_ARG;
 }

@@ -9,14 +9,15 @@
 
 enum {
     DEFAULT_DELAY_MS = 60,
-    FRAME_START = 960,       /* until a packet says otherwise */
-    GRAIN = 120,             /* 2.5 ms: the smallest step Opus conceals */
-    MAX_DROPOUT = 3000,      /* RFC 3550 A.1: a jump further is a new source */
+    FRAME_START = 960,  /* until a packet says otherwise */
+    GRAIN = 120,        /* 2.5 ms: the smallest step Opus conceals */
+    MAX_DROPOUT = 3000, /* RFC 3550 A.1: a jump further is a new source */
     MAX_MISORDER = 100,
     RESTART_GAP = 2 * 48000, /* a timestamp further off is a new base */
     DRY_LIMIT = 9600,        /* 200 ms without a packet: stop and fill again */
-    DRY_LIMIT_DTX = 48000,   /* a silent sender sends one every 400 ms; allow one of them to be lost */
-    WINDOW = 24000           /* 500 ms: surplus is what stayed in the buffer all that time */
+    DRY_LIMIT_DTX =
+        48000,     /* a silent sender sends one every 400 ms; allow one of them to be lost */
+    WINDOW = 24000 /* 500 ms: surplus is what stayed in the buffer all that time */
 };
 _Static_assert((LINNET_JITTER_PACKETS & (LINNET_JITTER_PACKETS - 1)) == 0,
                "sequence numbers wrap at 65536: the ring must divide it");
@@ -72,7 +73,8 @@ void linnet_jitter_flush(linnet_jitter_t *j) {
 static int fits_before(const linnet_jitter_t *j, uint16_t sequence) {
     for (size_t i = 0; i < LINNET_JITTER_PACKETS; i++) {
         const linnet_jitter_slot_t *slot = &j->slot[i];
-        if (slot->is_held && (uint16_t)(slot->sequence - sequence) >= LINNET_JITTER_PACKETS) return 0;
+        if (slot->is_held && (uint16_t)(slot->sequence - sequence) >= LINNET_JITTER_PACKETS)
+            return 0;
     }
     return 1;
 }
@@ -105,7 +107,8 @@ static void make_room(linnet_jitter_t *j, uint16_t sequence) {
     int is_thrown = 0;
     for (size_t i = 0; i < LINNET_JITTER_PACKETS; i++) {
         linnet_jitter_slot_t *slot = &j->slot[i];
-        if (!slot->is_held || (uint16_t)(slot->sequence - j->next) >= (uint16_t)(first - j->next)) continue;
+        if (!slot->is_held || (uint16_t)(slot->sequence - j->next) >= (uint16_t)(first - j->next))
+            continue;
         if (!is_thrown || (int32_t)(slot->timestamp + slot->duration - oldest_kept) > 0)
             oldest_kept = slot->timestamp + slot->duration;
         is_thrown = 1;
@@ -232,7 +235,9 @@ static void judge_dry_spell(linnet_jitter_t *j, const linnet_jitter_slot_t *head
 static int start_playing(linnet_jitter_t *j, uint64_t now_us, const linnet_jitter_slot_t *head) {
     uint64_t waited_us = now_us > head->arrival_us ? now_us - head->arrival_us : 0;
     int is_full = j->held >= LINNET_JITTER_PACKETS - 2;
-    if (waited_us * 48 < (uint64_t)j->delay * 1000 && j->buffered - head->duration < j->delay && !is_full) return 0;
+    if (waited_us * 48 < (uint64_t)j->delay * 1000 && j->buffered - head->duration < j->delay &&
+        !is_full)
+        return 0;
     if (j->dry > 0) judge_dry_spell(j, head);
     j->is_playing = 1;
     j->point = head->timestamp;
@@ -244,8 +249,8 @@ static int start_playing(linnet_jitter_t *j, uint64_t now_us, const linnet_jitte
 }
 
 /* The oldest packet is not due yet: the sender is silent, or packets before it are missing. */
-static int play_gap(linnet_jitter_t *j, const linnet_jitter_slot_t *head, uint32_t gap, const uint8_t **payload,
-                    size_t *len) {
+static int play_gap(linnet_jitter_t *j, const linnet_jitter_slot_t *head, uint32_t gap,
+                    const uint8_t **payload, size_t *len) {
     uint16_t missing = (uint16_t)(head->sequence - j->next);
     uint32_t step = smaller(gap - gap % GRAIN, j->frame);
     j->point += step;
@@ -287,7 +292,8 @@ static int is_skip_due(linnet_jitter_t *j, uint32_t duration) {
     return 1;
 }
 
-static int play_head(linnet_jitter_t *j, linnet_jitter_slot_t *head, const uint8_t **payload, size_t *len) {
+static int play_head(linnet_jitter_t *j, linnet_jitter_slot_t *head, const uint8_t **payload,
+                     size_t *len) {
     int kind = LINNET_JITTER_PACKET;
     watch(j);
     if (j->dearth > 0 && j->is_quiet) {
@@ -320,7 +326,8 @@ int linnet_jitter_get(linnet_jitter_t *j, uint64_t now_us, const uint8_t **paylo
     if (!head) return play_dry(j);
     if (j->dry > 0) judge_dry_spell(j, head);
     gap = (int32_t)(head->timestamp - j->point);
-    if (gap > RESTART_GAP || gap < -RESTART_GAP) { /* RFC 3550 5.1: a new timestamp base, not a pause or a delay */
+    if (gap > RESTART_GAP ||
+        gap < -RESTART_GAP) { /* RFC 3550 5.1: a new timestamp base, not a pause or a delay */
         j->stats.restarts++;
         j->point = head->timestamp;
         gap = 0;

@@ -17,11 +17,13 @@
 enum {
     LINNET_JITTER_WAIT = 0,   /* silence: nothing has started, or it is filling again */
     LINNET_JITTER_PACKET = 1, /* decode and play */
-    LINNET_JITTER_SKIP = 2,   /* decode but do not play, unless it is loud where it was quiet before: too much is
+    LINNET_JITTER_SKIP =
+        2, /* decode but do not play, unless it is loud where it was quiet before: too much is
                                  buffered; get again */
-    LINNET_JITTER_LOST = 3,   /* conceal a frame */
-    LINNET_JITTER_FEC = 4,    /* conceal a frame from the LBRR copy that this payload, still queued, may hold */
-    LINNET_JITTER_DTX = 5     /* comfort noise: the sender is silent on purpose */
+    LINNET_JITTER_LOST = 3, /* conceal a frame */
+    LINNET_JITTER_FEC =
+        4, /* conceal a frame from the LBRR copy that this payload, still queued, may hold */
+    LINNET_JITTER_DTX = 5 /* comfort noise: the sender is silent on purpose */
 };
 
 typedef struct {
@@ -34,7 +36,8 @@ typedef struct {
     uint32_t oversize;  /* dropped: longer than LINNET_OPUS_PACKET_MAX */
     uint32_t empty;     /* padding only: fills its sequence number, plays nothing */
     uint32_t lost;      /* frames concealed because their sequence number was missing */
-    uint32_t starved;   /* frames concealed because nothing was there, though nothing was lost: delay grew */
+    uint32_t
+        starved; /* frames concealed because nothing was there, though nothing was lost: delay grew */
     uint32_t dtx;       /* frames of the sender's silence */
     uint32_t skipped;   /* frames answered with SKIP because the buffer was too full */
     uint32_t stretched; /* frames inserted because the buffer ran low */
@@ -66,8 +69,8 @@ typedef struct {
     uint32_t watched;        /* played in the current window of observation */
     uint32_t least, most;    /* buffered, over that window */
     uint32_t excess, dearth; /* to skip, to insert */
-    uint32_t seen;           /* bit k: sequence number next - 1 - k was played or is accounted for */
-    uint16_t next;           /* sequence number to play next; valid when is_begun or held > 0 */
+    uint32_t seen; /* bit k: sequence number next - 1 - k was played or is accounted for */
+    uint16_t next; /* sequence number to play next; valid when is_begun or held > 0 */
     uint16_t held;
     uint8_t is_begun;   /* something of this source was played */
     uint8_t is_playing; /* else filling */

@@ -9,7 +9,8 @@
 #include "linnet_config.h"
 
 typedef struct {
-    uint32_t rate_hz;           /* PCM in and out: 8000 11025 12000 16000 22050 24000 32000 44100 48000 (16000) */
+    uint32_t
+        rate_hz; /* PCM in and out: 8000 11025 12000 16000 22050 24000 32000 44100 48000 (16000) */
     uint32_t frame_ms;          /* microphone frames: 10, 20, 40 or 60 (20) */
     uint32_t bitrate;           /* bit/s, 6000..128000 (24000 up to 16 kHz, else 32000) */
     uint32_t complexity_plus_1; /* 1..11 = Opus complexity 0..10 (6 = complexity 5) */
@@ -17,7 +18,8 @@ typedef struct {
     uint32_t fec;               /* 1: in-band FEC, LBRR (0) */
     uint32_t expected_loss;     /* percent, 0..100 (10 with fec, else 0) */
     uint32_t playout_delay_ms;  /* target of the playout buffer, 10..500 (60) */
-    uint32_t max_packet_ms;     /* longest packet a remote track may send, 20..120 (120); price: decoded PCM,
+    uint32_t
+        max_packet_ms; /* longest packet a remote track may send, 20..120 (120); price: decoded PCM,
                                    2 B x codec rate x this = 11.5 KB a track at 48 kHz, 3.8 KB at 16 kHz */
 } linnet_media_config_t;
 

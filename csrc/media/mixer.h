@@ -20,21 +20,23 @@ typedef struct {
     linnet_meter_t meter;
     uint32_t rate_hz; /* device */
     uint32_t codec_rate;
-    uint32_t limited;          /* blocks the limiter turned down */
-    int32_t limiter_q15;       /* gain of the limiter, 32768 = open */
-    uint16_t volume_q12;       /* of the whole mix */
-    uint16_t volume_was_q12;   /* at the end of the block mixed last */
-    uint16_t sounding;         /* tracks heard in the block mixed last */
+    uint32_t limited;             /* blocks the limiter turned down */
+    int32_t limiter_q15;          /* gain of the limiter, 32768 = open */
+    uint16_t volume_q12;          /* of the whole mix */
+    uint16_t volume_was_q12;      /* at the end of the block mixed last */
+    uint16_t sounding;            /* tracks heard in the block mixed last */
     uint16_t block_at, block_len; /* mixed, not yet handed out */
     int16_t block[LINNET_MIXER_BLOCK];
 } linnet_mixer_t;
 
-int linnet_mixer_init(linnet_mixer_t *m, const linnet_media_config_t *cfg); /* 0 or LINNET_ERR_ARG */
+int linnet_mixer_init(linnet_mixer_t *m,
+                      const linnet_media_config_t *cfg); /* 0 or LINNET_ERR_ARG */
 /* Fills pcm[0..n) at the device rate, to be played from now_us on; returns the number of tracks that sounded at the
  * end of it. NULL entries are skipped. All tracks must have been made with the mixer's configuration. */
-int linnet_mixer_pull(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks, uint64_t now_us,
-                      int16_t *pcm, size_t n);
+int linnet_mixer_pull(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
+                      uint64_t now_us, int16_t *pcm, size_t n);
 void linnet_mixer_set_volume(linnet_mixer_t *m, uint16_t gain_q12); /* 4096 = unity, 0 = silence */
-int linnet_mixer_level(const linnet_mixer_t *m); /* of the last 100 ms or so, 0..127 -dBov, after volume */
+int linnet_mixer_level(
+    const linnet_mixer_t *m); /* of the last 100 ms or so, 0..127 -dBov, after volume */
 
 #endif

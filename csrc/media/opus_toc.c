@@ -18,9 +18,7 @@ uint32_t linnet_opus_duration(const uint8_t *packet, size_t len) {
     uint32_t frames, duration;
     if (len < 1) return 0; /* R1 */
     switch (packet[0] & 3) {
-    case 0:
-        frames = 1;
-        break;
+    case 0: frames = 1; break;
     case 1:
         if ((len - 1) % 2 != 0) return 0; /* R3: two frames of one size */
         frames = 2;

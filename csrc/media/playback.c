@@ -8,10 +8,10 @@
 
 enum {
     GAIN_UNITY = 4096,
-    FULL = 32768,          /* fade gain, Q15 */
-    FADE_AFTER_MS = 100,   /* of concealment: then down to silence over as long again */
-    RAMP_MS = 5,           /* out of and into silence, and across a skipped frame */
-    QUIET_LEVEL = 50,      /* -dBov: a frame that may be skipped or repeated unheard */
+    FULL = 32768,        /* fade gain, Q15 */
+    FADE_AFTER_MS = 100, /* of concealment: then down to silence over as long again */
+    RAMP_MS = 5,         /* out of and into silence, and across a skipped frame */
+    QUIET_LEVEL = 50,    /* -dBov: a frame that may be skipped or repeated unheard */
     METER_MS = 100,
     RATE_MAX = 48000
 };
@@ -20,15 +20,15 @@ struct linnet_playback {
     linnet_jitter_t jitter;
     linnet_playback_stats_t stats;
     linnet_meter_t meter;
-    uint32_t rate;     /* of the decoder */
-    uint32_t cap;      /* samples the PCM area holds */
+    uint32_t rate;               /* of the decoder */
+    uint32_t cap;                /* samples the PCM area holds */
     uint32_t pcm_at, decoder_at; /* offsets from the start of the struct */
-    uint32_t at, len;  /* of the PCM: next to hand out, end */
-    uint32_t made_up;  /* samples of concealment without a real packet between */
-    uint32_t owed;     /* of a frame longer than the PCM area: samples still to conceal */
-    uint32_t tail_len; /* of a skipped frame's beginning, to blend into the next frame */
+    uint32_t at, len;            /* of the PCM: next to hand out, end */
+    uint32_t made_up;            /* samples of concealment without a real packet between */
+    uint32_t owed;               /* of a frame longer than the PCM area: samples still to conceal */
+    uint32_t tail_len;           /* of a skipped frame's beginning, to blend into the next frame */
     uint32_t ssrc;
-    int32_t fade;      /* gain at the end of what was made last, Q15; 0 = silent */
+    int32_t fade; /* gain at the end of what was made last, Q15; 0 = silent */
     uint16_t gain_q12;
     uint16_t gain_was_q12;
     uint8_t has_ssrc;
@@ -60,7 +60,8 @@ static uint32_t ms_to_samples(const linnet_playback_t *p, uint32_t ms) {
 size_t linnet_playback_size(const linnet_media_config_t *cfg) {
     linnet_media_config_t resolved;
     if (linnet_media_resolve(cfg, &resolved) < 0) return 0;
-    return align16(sizeof(linnet_playback_t)) + align16(2 * pcm_samples(&resolved)) + linnet_decoder_size();
+    return align16(sizeof(linnet_playback_t)) + align16(2 * pcm_samples(&resolved)) +
+           linnet_decoder_size();
 }
 
 int linnet_playback_init(void *mem, size_t len, const linnet_media_config_t *cfg) {
@@ -202,7 +203,8 @@ static void skip(linnet_playback_t *p, uint32_t n) {
     hand_out(p, 0);
 }
 
-static void play_packet(linnet_playback_t *p, int kind, const uint8_t *payload, size_t len, uint32_t n) {
+static void play_packet(linnet_playback_t *p, int kind, const uint8_t *payload, size_t len,
+                        uint32_t n) {
     int got;
     if (p->is_new_source) linnet_decoder_reset(decoder_of(p));
     p->is_new_source = 0;

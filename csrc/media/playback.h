@@ -25,7 +25,8 @@ typedef struct {
     uint32_t too_long;  /* packets longer than max_packet_ms: concealed */
 } linnet_playback_stats_t;
 
-size_t linnet_playback_size(const linnet_media_config_t *cfg); /* 0 = bad configuration; a multiple of 16 */
+size_t linnet_playback_size(
+    const linnet_media_config_t *cfg); /* 0 = bad configuration; a multiple of 16 */
 /* mem must be aligned to 8 bytes. 0, LINNET_ERR_ARG or LINNET_ERR_SPACE. */
 int linnet_playback_init(void *mem, size_t len, const linnet_media_config_t *cfg);
 /* One authenticated packet. As linnet_jitter_put. A new SSRC starts the track afresh. */
@@ -33,7 +34,8 @@ int linnet_playback_put(linnet_playback_t *p, uint64_t now_us, const linnet_rtp_
 /* Exactly n samples at linnet_media_codec_rate, gain not yet applied. 1 when there was sound, 0 when all is silence.
  * now_us: the time of the first of them. Ask for few at a time (the mixer takes 5 ms): a track starts on a call. */
 int linnet_playback_pull(linnet_playback_t *p, uint64_t now_us, int16_t *pcm, size_t n);
-void linnet_playback_set_gain(linnet_playback_t *p, uint16_t gain_q12); /* 4096 = unity, 0 = silence */
+void linnet_playback_set_gain(linnet_playback_t *p,
+                              uint16_t gain_q12); /* 4096 = unity, 0 = silence */
 /* The gain to end the next block with; *from = the one the last block ended with. For the mixer. */
 uint16_t linnet_playback_take_gain(linnet_playback_t *p, uint16_t *from);
 /* Level of what was played during the last 100 ms or so, 0..127 -dBov, before gain. */

@@ -60,15 +60,17 @@ static int16_t filter(const linnet_resampler_t *r) {
         uint32_t away = place < middle ? middle - place : place - middle;
         const int16_t *entry = &resample_table[away >> FRACTION_LOG2];
         int32_t fraction = (int32_t)(away & ((1u << FRACTION_LOG2) - 1));
-        int32_t weight = (int32_t)entry[0] * (1 << FRACTION_LOG2) + (entry[1] - entry[0]) * fraction;
+        int32_t weight =
+            (int32_t)entry[0] * (1 << FRACTION_LOG2) + (entry[1] - entry[0]) * fraction;
         sum += (int64_t)weight * *x;
     }
     sum = (sum >> FRACTION_LOG2) * r->gain_q16; /* |sum| < 2^32 before the gain */
-    return saturate((sum + (INT64_C(1) << (SUM_LOG2 - FRACTION_LOG2 + 15))) >> (SUM_LOG2 - FRACTION_LOG2 + 16));
+    return saturate((sum + (INT64_C(1) << (SUM_LOG2 - FRACTION_LOG2 + 15))) >>
+                    (SUM_LOG2 - FRACTION_LOG2 + 16));
 }
 
-size_t linnet_resample(linnet_resampler_t *r, const int16_t *in, size_t n_in, size_t *taken, int16_t *out,
-                       size_t n_out) {
+size_t linnet_resample(linnet_resampler_t *r, const int16_t *in, size_t n_in, size_t *taken,
+                       int16_t *out, size_t n_out) {
     size_t used = 0, made = 0;
     while (made < n_out) {
         for (; r->wanted > 0 && used < n_in; r->wanted--) push(r, in[used++]);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-    LINNET_RESAMPLE_HALF = 16,     /* samples of the lower rate on each side of the filter's middle */
+    LINNET_RESAMPLE_HALF = 16, /* samples of the lower rate on each side of the filter's middle */
     LINNET_RESAMPLE_TAPS_MAX = 194 /* 2 x HALF x 6 (48 to 8 kHz), and two for the ends */
 };
 
@@ -24,14 +24,15 @@ typedef struct {
     uint16_t taps;
     uint16_t at;     /* newest sample in the history */
     uint16_t wanted; /* inputs to take before the next output */
-    int16_t history[2 * LINNET_RESAMPLE_TAPS_MAX]; /* written twice, so that a window is contiguous: 776 B */
+    int16_t history
+        [2 * LINNET_RESAMPLE_TAPS_MAX]; /* written twice, so that a window is contiguous: 776 B */
 } linnet_resampler_t;
 
 /* 0, or LINNET_ERR_ARG: any two rates of 8000..48000 whose reduced ratio has no term over 1280. */
 int linnet_resampler_init(linnet_resampler_t *r, uint32_t in_hz, uint32_t out_hz);
 /* Consumes up to n_in and writes up to n_out, whichever ends first. *taken = inputs consumed; returns outputs made. */
-size_t linnet_resample(linnet_resampler_t *r, const int16_t *in, size_t n_in, size_t *taken, int16_t *out,
-                       size_t n_out);
+size_t linnet_resample(linnet_resampler_t *r, const int16_t *in, size_t n_in, size_t *taken,
+                       int16_t *out, size_t n_out);
 /* Delay of the filter in input samples x 65536. */
 uint32_t linnet_resampler_delay_q16(const linnet_resampler_t *r);
 

@@ -60,7 +60,7 @@ static uint16_t profile_of_hello(wire_in_t *message, const uint16_t *ours, size_
 }
 
 uint16_t linnet_dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours,
-                            size_t n_ours) {
+                                   size_t n_ours) {
     wire_in_t in = wire_in(datagram, len);
     dtls_record_t record;
     while (linnet_dtls_record_next(&in, &record) == 1) {

@@ -30,6 +30,6 @@ int linnet_dtls_record_next(wire_in_t *datagram, dtls_record_t *record);
 /* The first of `ours` that an unfragmented ClientHello in this datagram offers; 0 = none, or no
  * ClientHello there. */
 uint16_t linnet_dtls_hello_profile(const uint8_t *datagram, size_t len, const uint16_t *ours,
-                            size_t n_ours);
+                                   size_t n_ours);
 
 #endif

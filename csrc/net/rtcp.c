@@ -44,7 +44,8 @@ int linnet_rtcp_read(linnet_rtcp_reader_t *r, const uint8_t *packet, size_t len)
         uint8_t first = wire_u8(&in);
         uint8_t type = wire_u8(&in);
         wire_span_t body = wire_take(&in, 4 * (size_t)wire_u16(&in));
-        if (!wire_ok(&in) || first >> 6 != RTCP_VERSION || type < 192 || type > 223) return LINNET_ERR_PACKET;
+        if (!wire_ok(&in) || first >> 6 != RTCP_VERSION || type < 192 || type > 223)
+            return LINNET_ERR_PACKET;
         if (first & 0x20) { /* A.2: only the last packet of a compound may be padded */
             uint8_t padding = body.len ? body.data[body.len - 1] : 0;
             if (padding == 0 || padding % 4 != 0 || padding > body.len || wire_left(&in) > 0)
@@ -169,7 +170,8 @@ void linnet_rtcp_send_init(linnet_rtcp_send_stats_t *s, uint32_t ssrc, uint32_t 
     s->clock_hz = clock_hz;
 }
 
-void linnet_rtcp_sent(linnet_rtcp_send_stats_t *s, uint64_t now_us, uint32_t timestamp, size_t payload_len) {
+void linnet_rtcp_sent(linnet_rtcp_send_stats_t *s, uint64_t now_us, uint32_t timestamp,
+                      size_t payload_len) {
     s->packets++;
     s->octets += (uint32_t)payload_len;
     s->last_timestamp = timestamp;
@@ -184,9 +186,12 @@ void linnet_rtcp_on_report(linnet_rtcp_send_stats_t *s, uint64_t now_us, uint64_
     s->remote_lost = item->lost;
     s->remote_jitter = item->jitter;
     s->remote_highest = item->highest;
-    if (item->last_sr != 0) { /* RFC 3550 6.4.1, in 1/65536 s; a negative or absurd result is the peer's clock */
-        uint32_t rtt = ntp_middle(ntp_time(now_us, ntp_epoch_us)) - item->last_sr - item->delay_since_sr;
-        if (rtt < RTT_MAX_S << NTP_SHIFT) s->rtt_us = (uint32_t)(((uint64_t)rtt * 1000000) >> NTP_SHIFT);
+    if (item->last_sr !=
+        0) { /* RFC 3550 6.4.1, in 1/65536 s; a negative or absurd result is the peer's clock */
+        uint32_t rtt =
+            ntp_middle(ntp_time(now_us, ntp_epoch_us)) - item->last_sr - item->delay_since_sr;
+        if (rtt < RTT_MAX_S << NTP_SHIFT)
+            s->rtt_us = (uint32_t)(((uint64_t)rtt * 1000000) >> NTP_SHIFT);
     }
 }
 
@@ -231,7 +236,8 @@ static int update_sequence(linnet_rtcp_recv_stats_t *s, uint16_t sequence) {
 
 /* RFC 3550 A.8, in timestamp units and scaled by 16. */
 static void update_jitter(linnet_rtcp_recv_stats_t *s, uint64_t now_us, uint32_t timestamp) {
-    uint32_t arrival = (uint32_t)(now_us / 1000000 * s->clock_hz + now_us % 1000000 * s->clock_hz / 1000000);
+    uint32_t arrival =
+        (uint32_t)(now_us / 1000000 * s->clock_hz + now_us % 1000000 * s->clock_hz / 1000000);
     uint32_t transit = arrival - timestamp;
     int32_t d = (int32_t)(transit - s->transit);
     uint32_t distance = d < 0 ? 0u - (uint32_t)d : (uint32_t)d;
@@ -240,7 +246,8 @@ static void update_jitter(linnet_rtcp_recv_stats_t *s, uint64_t now_us, uint32_t
     s->transit = transit;
 }
 
-int linnet_rtcp_received(linnet_rtcp_recv_stats_t *s, uint64_t now_us, uint16_t sequence, uint32_t timestamp) {
+int linnet_rtcp_received(linnet_rtcp_recv_stats_t *s, uint64_t now_us, uint16_t sequence,
+                         uint32_t timestamp) {
     if (!update_sequence(s, sequence)) return 0;
     update_jitter(s, now_us, timestamp);
     return 1;
@@ -251,13 +258,15 @@ static uint32_t expected(const linnet_rtcp_recv_stats_t *s) {
 }
 
 int32_t linnet_rtcp_lost(const linnet_rtcp_recv_stats_t *s) {
-    int64_t lost = (int64_t)expected(s) - (int64_t)s->received; /* A.3: clamped, not wrapped, to 24 bits */
+    int64_t lost =
+        (int64_t)expected(s) - (int64_t)s->received; /* A.3: clamped, not wrapped, to 24 bits */
     if (lost > 0x7FFFFF) return 0x7FFFFF;
     if (lost < -0x800000) return -0x800000;
     return (int32_t)lost;
 }
 
-void linnet_rtcp_on_sr(linnet_rtcp_recv_stats_t *s, uint64_t now_us, const linnet_rtcp_item_t *item) {
+void linnet_rtcp_on_sr(linnet_rtcp_recv_stats_t *s, uint64_t now_us,
+                       const linnet_rtcp_item_t *item) {
     if (item->sender != s->ssrc) return;
     s->last_sr = ntp_middle(item->ntp);
     s->last_sr_us = now_us;
@@ -329,7 +338,8 @@ int linnet_rtcp_build(const linnet_rtcp_compound_t *c, uint64_t now_us, uint8_t 
     if (is_sr && c->send->ssrc != c->ssrc) return LINNET_ERR_ARG;
     for (size_t i = 0; i < c->n_recv; i++) blocks += c->recv[i]->is_started;
     first = 4 + (size_t)(is_sr ? SENDER_INFO : 0) + BLOCK * blocks;
-    if (HEADER + first + HEADER + cname_chunk(c->cname.len) + (size_t)(c->bye ? HEADER + 4 : 0) > cap)
+    if (HEADER + first + HEADER + cname_chunk(c->cname.len) + (size_t)(c->bye ? HEADER + 4 : 0) >
+        cap)
         return LINNET_ERR_SPACE; /* before any loss interval is closed */
     put_header(&out, blocks, is_sr ? SR : RR, first);
     wire_put_u32(&out, c->ssrc);

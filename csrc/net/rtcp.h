@@ -29,7 +29,8 @@ typedef struct {
 } linnet_rtcp_send_stats_t;
 
 void linnet_rtcp_send_init(linnet_rtcp_send_stats_t *s, uint32_t ssrc, uint32_t clock_hz);
-void linnet_rtcp_sent(linnet_rtcp_send_stats_t *s, uint64_t now_us, uint32_t timestamp, size_t payload_len);
+void linnet_rtcp_sent(linnet_rtcp_send_stats_t *s, uint64_t now_us, uint32_t timestamp,
+                      size_t payload_len);
 
 /* --- what we receive from one source: reported in report blocks --- */
 typedef struct {
@@ -52,8 +53,10 @@ typedef struct {
 
 void linnet_rtcp_recv_init(linnet_rtcp_recv_stats_t *s, uint32_t ssrc, uint32_t clock_hz);
 /* 1 when counted; 0 when the sequence number is far off and waits for a second one to confirm it (A.1). */
-int linnet_rtcp_received(linnet_rtcp_recv_stats_t *s, uint64_t now_us, uint16_t sequence, uint32_t timestamp);
-int32_t linnet_rtcp_lost(const linnet_rtcp_recv_stats_t *s); /* cumulative, clamped to 24 bits; < 0 with duplicates */
+int linnet_rtcp_received(linnet_rtcp_recv_stats_t *s, uint64_t now_us, uint16_t sequence,
+                         uint32_t timestamp);
+int32_t linnet_rtcp_lost(
+    const linnet_rtcp_recv_stats_t *s); /* cumulative, clamped to 24 bits; < 0 with duplicates */
 
 /* --- reading --- */
 enum {
@@ -80,13 +83,13 @@ typedef struct {
 typedef struct {
     const uint8_t *data; /* of the whole compound */
     size_t len;
-    size_t pos;        /* of the next packet */
-    size_t item;       /* of the next item inside the current packet */
-    size_t end;        /* of the current packet, padding excluded; 0 = none open */
-    uint8_t type;      /* of the current packet */
-    uint16_t count;    /* entries of its list not yet handed out */
-    uint32_t sender;   /* of the current packet */
-    uint32_t media;    /* feedback: the source it is about */
+    size_t pos;      /* of the next packet */
+    size_t item;     /* of the next item inside the current packet */
+    size_t end;      /* of the current packet, padding excluded; 0 = none open */
+    uint8_t type;    /* of the current packet */
+    uint16_t count;  /* entries of its list not yet handed out */
+    uint32_t sender; /* of the current packet */
+    uint32_t media;  /* feedback: the source it is about */
 } linnet_rtcp_reader_t;
 
 /* Checks version, lengths and padding of the whole compound (RFC 3550 A.2) before anything of it is used. */
@@ -97,19 +100,21 @@ int linnet_rtcp_next(linnet_rtcp_reader_t *r, linnet_rtcp_item_t *item);
 int linnet_rtcp_nack_list(const linnet_rtcp_item_t *item, uint16_t out[17]);
 
 /* Feed items back: an SR to the source it describes, a report block to the source we send. Others are ignored. */
-void linnet_rtcp_on_sr(linnet_rtcp_recv_stats_t *s, uint64_t now_us, const linnet_rtcp_item_t *item);
+void linnet_rtcp_on_sr(linnet_rtcp_recv_stats_t *s, uint64_t now_us,
+                       const linnet_rtcp_item_t *item);
 void linnet_rtcp_on_report(linnet_rtcp_send_stats_t *s, uint64_t now_us, uint64_t ntp_epoch_us,
                            const linnet_rtcp_item_t *item);
 
 /* --- building --- */
 typedef struct {
-    uint32_t ssrc;       /* ours; also when we send nothing */
-    wire_span_t cname;   /* 1..255 bytes */
-    uint64_t ntp_epoch_us; /* microseconds from 1900 to now_us = 0; 0 = no wall clock (RFC 3550 4 allows it) */
-    const linnet_rtcp_send_stats_t *send;        /* NULL or nothing sent yet: RR, else SR */
-    linnet_rtcp_recv_stats_t *const *recv;       /* sources heard; those without a packet get no block */
-    size_t n_recv;                               /* <= 31 */
-    uint8_t bye;                                 /* close with BYE */
+    uint32_t ssrc;     /* ours; also when we send nothing */
+    wire_span_t cname; /* 1..255 bytes */
+    uint64_t
+        ntp_epoch_us; /* microseconds from 1900 to now_us = 0; 0 = no wall clock (RFC 3550 4 allows it) */
+    const linnet_rtcp_send_stats_t *send;  /* NULL or nothing sent yet: RR, else SR */
+    linnet_rtcp_recv_stats_t *const *recv; /* sources heard; those without a packet get no block */
+    size_t n_recv;                         /* <= 31 */
+    uint8_t bye;                           /* close with BYE */
 } linnet_rtcp_compound_t;
 
 /* Bytes written (a multiple of 4), LINNET_ERR_SPACE or LINNET_ERR_ARG. Starts a new loss interval for each source. */

@@ -17,8 +17,8 @@ int linnet_rtcp_is(const uint8_t *packet, size_t len) {
     return len >= 2 && packet[1] >= 192 && packet[1] <= 223;
 }
 
-static void read_element(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t id, wire_span_t value,
-                         wire_in_t *in) {
+static void read_element(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t id,
+                         wire_span_t value, wire_in_t *in) {
     if (id == ext->audio_level_id && value.len >= 1) {
         rtp->audio_level = (int8_t)(value.data[0] & 0x7F);
         rtp->voice = value.data[0] >> 7;
@@ -29,7 +29,8 @@ static void read_element(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t
 }
 
 /* RFC 8285 4.2 and 4.3: elements until the block ends; id 0 is one byte of padding in both forms. */
-static void read_elements(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint16_t profile, wire_in_t *in) {
+static void read_elements(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint16_t profile,
+                          wire_in_t *in) {
     int one_byte = profile == PROFILE_ONE_BYTE;
     if (!one_byte && (profile & 0xFFF0) != PROFILE_TWO_BYTE) return;
     while (wire_left(in) > 0) {
@@ -47,7 +48,8 @@ static void read_elements(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint16
     }
 }
 
-int linnet_rtp_read(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, const uint8_t *packet, size_t len) {
+int linnet_rtp_read(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, const uint8_t *packet,
+                    size_t len) {
     static const linnet_rtp_ext_t none = {0, 0};
     wire_in_t in = wire_in(packet, len);
     uint8_t first = wire_u8(&in);
@@ -79,7 +81,8 @@ int linnet_rtp_read(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, const uint8_
     return 0;
 }
 
-static void put_element(wire_out_t *out, int two_byte, uint8_t id, const uint8_t *data, size_t len) {
+static void put_element(wire_out_t *out, int two_byte, uint8_t id, const uint8_t *data,
+                        size_t len) {
     if (two_byte) {
         wire_put_u8(out, id);
         wire_put_u8(out, (uint8_t)len);
@@ -90,7 +93,8 @@ static void put_element(wire_out_t *out, int two_byte, uint8_t id, const uint8_t
 }
 
 /* The shortest form that holds both elements: one-byte headers unless an id or the mid is too large for them. */
-static void put_extensions(wire_out_t *out, const linnet_rtp_t *rtp, uint8_t level_id, uint8_t mid_id) {
+static void put_extensions(wire_out_t *out, const linnet_rtp_t *rtp, uint8_t level_id,
+                           uint8_t mid_id) {
     uint8_t level = (uint8_t)((rtp->voice ? 0x80 : 0) | (rtp->audio_level & 0x7F));
     int two_byte = level_id > ONE_BYTE_ID_MAX || mid_id > ONE_BYTE_ID_MAX ||
                    (mid_id && rtp->mid.len > ONE_BYTE_LEN_MAX);
@@ -104,7 +108,8 @@ static void put_extensions(wire_out_t *out, const linnet_rtp_t *rtp, uint8_t lev
     wire_patch_u16(out, start - 2, (uint16_t)((out->pos - start) / 4));
 }
 
-int linnet_rtp_write(const linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t *buf, size_t cap) {
+int linnet_rtp_write(const linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t *buf,
+                     size_t cap) {
     wire_out_t out = wire_out(buf, cap);
     uint8_t level_id = ext && rtp->audio_level >= 0 ? ext->audio_level_id : 0;
     uint8_t mid_id = ext && rtp->mid.len > 0 ? ext->mid_id : 0;

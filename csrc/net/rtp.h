@@ -34,10 +34,12 @@ enum { LINNET_RTP_HEADER = 12 };
 int linnet_rtcp_is(const uint8_t *packet, size_t len);
 
 /* 0, or LINNET_ERR_PACKET. `ext` may be NULL. A packet of padding only is good and has payload.len 0. */
-int linnet_rtp_read(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, const uint8_t *packet, size_t len);
+int linnet_rtp_read(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, const uint8_t *packet,
+                    size_t len);
 
 /* Bytes written, LINNET_ERR_SPACE or LINNET_ERR_ARG (a field out of range). The payload must lie outside buf.
  * The level is written when audio_level >= 0 and its id is set, the mid when it is not empty and its id is set. */
-int linnet_rtp_write(const linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t *buf, size_t cap);
+int linnet_rtp_write(const linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t *buf,
+                     size_t cap);
 
 #endif
