@@ -33,7 +33,7 @@ def targets():
 
 
 def committed_inputs(name):
-    folders = [HERE / kind / name for kind in ("corpora", "corpus", "regressions")]
+    folders = [HERE / kind / name for kind in ("corpora", "regressions")]
     return [folder for folder in folders if folder.is_dir() and any(folder.iterdir())]
 
 
