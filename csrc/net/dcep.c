@@ -1,13 +1,20 @@
-/* Data channels: DATA_CHANNEL_OPEN and ACK (RFC 8832 5, 6), ids by DTLS role, data and its PPIDs (RFC 8831 6.6),
- * closing by stream reset in both directions (RFC 8831 6.7).
+/* Data channels: DATA_CHANNEL_OPEN and ACK (RFC 8832 5, 6), ids by DTLS role, data and its PPIDs
+ * (RFC 8831 6.6), closing by stream reset in both directions (RFC 8831 6.7).
  *
- * Nothing is sent from inside an event: what is due is a flag of the channel, and step() queues it when SCTP has
- * room. Not implemented, deliberately: see dcep.h. Invariants: one live channel per stream id, beside which an old
- * one may still wait for the confirmation of our reset; a slot is free again only when both directions of its
- * stream were reset and the application has been told. */
+ * Nothing is sent from inside an event: what is due is a flag of the channel, and step() queues
+ * it when SCTP has room. Not implemented, deliberately: see dcep.h. Invariants: one live channel
+ * per stream id, beside which an old one may still wait for the confirmation of our reset; a
+ * slot is free again only when both directions of its stream were reset and the application has
+ * been told. */
 #include "dcep.h"
 
-enum { PPID_DCEP = 50, PPID_STRING = 51, PPID_BINARY = 53, PPID_STRING_EMPTY = 56, PPID_BINARY_EMPTY = 57 };
+enum {
+    PPID_DCEP = 50,
+    PPID_STRING = 51,
+    PPID_BINARY = 53,
+    PPID_STRING_EMPTY = 56,
+    PPID_BINARY_EMPTY = 57
+};
 enum { MESSAGE_ACK = 2, MESSAGE_OPEN = 3, OPEN_LEN = 12 };
 enum { TYPE_REXMIT = 1, TYPE_TIMED = 2, TYPE_UNORDERED = 0x80 };
 enum { NO_ID = 0xffff, ALL_STREAMS = 0xffff, USES = 127 };
@@ -85,7 +92,8 @@ static linnet_dcep_channel_t *take_slot(linnet_dcep_t *d) {
 
 static void free_if_over(linnet_dcep_channel_t *c) {
     const uint16_t both = WE_RESET | PEER_RESET;
-    if (c->state == CLOSING && (c->flags & both) == both && !(c->flags & (TELL_OPENED | TELL_CLOSED))) {
+    if (c->state == CLOSING && (c->flags & both) == both &&
+        !(c->flags & (TELL_OPENED | TELL_CLOSED))) {
         c->state = FREE;
     }
 }
@@ -112,7 +120,8 @@ static int choose_id(linnet_dcep_t *d, linnet_dcep_channel_t *c) {
     uint32_t id;
     if (c->id != NO_ID) return 1;
     if (!d->has_role) return 0;
-    for (id = d->role; is_taken(d, id); id += 2) {}
+    for (id = d->role; is_taken(d, id); id += 2) {
+    }
     c->id = (uint16_t)id;
     return 1;
 }
@@ -144,7 +153,8 @@ int linnet_dcep_open(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, con
 }
 
 /* RFC 8832 6, RFC 8831 6.6: control messages are ordered and reliable. */
-static int send_control(linnet_sctp_t *sctp, uint64_t now, uint16_t stream, const wire_out_t *message) {
+static int send_control(linnet_sctp_t *sctp, uint64_t now, uint16_t stream,
+                        const wire_out_t *message) {
     linnet_sctp_send_t how;
     memset(&how, 0, sizeof(how));
     how.stream = stream;
@@ -205,7 +215,8 @@ static void step_reset(linnet_sctp_t *sctp, linnet_dcep_channel_t *c) {
 
 /* --- what is due --- */
 
-static void step_channel(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now, linnet_dcep_channel_t *c) {
+static void step_channel(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now,
+                         linnet_dcep_channel_t *c) {
     if (c->state == WAITING && linnet_sctp_state(sctp) != LINNET_SCTP_CLOSED && choose_id(d, c)) {
         if (c->flags & IS_NEGOTIATED) {
             c->state = OPEN;
@@ -236,7 +247,8 @@ void linnet_dcep_step(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us) {
     for (i = 0; i < LINNET_SCTP_STREAMS; i++) {
         if (d->channels[i].state != FREE) step_channel(d, sctp, now_us, &d->channels[i]);
     }
-    while (d->n_refused && linnet_sctp_reset_stream(sctp, d->refused[d->n_refused - 1]) != LINNET_ERR_AGAIN) {
+    while (d->n_refused &&
+           linnet_sctp_reset_stream(sctp, d->refused[d->n_refused - 1]) != LINNET_ERR_AGAIN) {
         d->n_refused--;
     }
 }
@@ -271,12 +283,8 @@ void linnet_dcep_on_sctp_event(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t n
                                uint16_t stream) {
     linnet_dcep_channel_t *c;
     switch (event) {
-    case LINNET_SCTP_EVENT_UP:
-        d->is_up = 1;
-        break;
-    case LINNET_SCTP_EVENT_PEER_RESET:
-        on_peer_reset(d, stream);
-        break;
+    case LINNET_SCTP_EVENT_UP: d->is_up = 1; break;
+    case LINNET_SCTP_EVENT_PEER_RESET: on_peer_reset(d, stream); break;
     case LINNET_SCTP_EVENT_RESET_DONE:
         c = past(d, stream, RESET_DUE | WE_RESET); /* the one whose reset was under way */
         if (c) we_have_reset(c);
@@ -287,11 +295,8 @@ void linnet_dcep_on_sctp_event(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t n
         d->is_up = 0;
         end_all(d);
         return;
-    case LINNET_SCTP_EVENT_RESTARTED:
-        end_all(d);
-        break;
-    default:
-        return;
+    case LINNET_SCTP_EVENT_RESTARTED: end_all(d); break;
+    default: return;
     }
     linnet_dcep_step(d, sctp, now_us);
 }
@@ -326,11 +331,13 @@ static int on_open(linnet_dcep_t *d, uint16_t stream, wire_in_t *in) {
         set(c, ACK_DUE);
         return LINNET_DCEP_CONTROL;
     }
-    if (c || (type & 0x7f) > TYPE_TIMED || label_len > LINNET_SCTP_LABEL_MAX) return refuse(d, stream);
-    /* An id may come again as soon as the peer has seen both resets, even if its answer to ours was lost: then our
-     * ACK waits until that answer is here. Before, it is a breach. */
+    if (c || (type & 0x7f) > TYPE_TIMED || label_len > LINNET_SCTP_LABEL_MAX)
+        return refuse(d, stream);
+    /* An id may come again as soon as the peer has seen both resets, even if its answer to ours
+     * was lost: then our ACK waits until that answer is here. Before, it is a breach. */
     if (past(d, stream, PEER_RESET)) return refuse(d, stream);
-    if (d->has_role && (stream & 1) == d->role) return refuse(d, stream); /* RFC 8832 6: our half of the ids */
+    /* RFC 8832 6: our half of the ids */
+    if (d->has_role && (stream & 1) == d->role) return refuse(d, stream);
     c = take_slot(d);
     if (!c) return refuse(d, stream);
     c->state = OPEN;
@@ -361,8 +368,9 @@ static int on_control(linnet_dcep_t *d, uint16_t stream, const uint8_t *data, si
     return LINNET_DCEP_CONTROL;
 }
 
-int linnet_dcep_on_message(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, uint16_t stream, uint32_t ppid,
-                           const uint8_t *data, size_t len, linnet_dcep_message_t *message) {
+int linnet_dcep_on_message(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, uint16_t stream,
+                           uint32_t ppid, const uint8_t *data, size_t len,
+                           linnet_dcep_message_t *message) {
     linnet_dcep_channel_t *c;
     if (ppid == PPID_DCEP) {
         int kind = on_control(d, stream, data, len);
@@ -374,7 +382,8 @@ int linnet_dcep_on_message(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_u
         d->counters.drop_stream++;
         return LINNET_ERR_PACKET;
     }
-    if (ppid != PPID_STRING && ppid != PPID_BINARY && ppid != PPID_STRING_EMPTY && ppid != PPID_BINARY_EMPTY) {
+    if (ppid != PPID_STRING && ppid != PPID_BINARY && ppid != PPID_STRING_EMPTY &&
+        ppid != PPID_BINARY_EMPTY) {
         d->counters.drop_ppid++;
         return LINNET_ERR_PACKET;
     }
@@ -387,8 +396,8 @@ int linnet_dcep_on_message(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_u
 
 /* --- messages out --- */
 
-int linnet_dcep_send(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int handle, int is_string,
-                     const uint8_t *data, size_t len) {
+int linnet_dcep_send(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int handle,
+                     int is_string, const uint8_t *data, size_t len) {
     static const uint8_t EMPTY[1] = {0};
     linnet_dcep_channel_t *c = by_handle(d, handle);
     linnet_sctp_send_t how;

@@ -1,9 +1,11 @@
-/* WebRTC data channels: DCEP (RFC 8832) and the channel rules of RFC 8831 over one SCTP association.
+/* WebRTC data channels: DCEP (RFC 8832) and the channel rules of RFC 8831 over one SCTP
+ * association.
  *
- * Channels are opened in band (DATA_CHANNEL_OPEN, even ids for the DTLS client, odd for the server) or agreed
- * elsewhere under a given id. Not implemented, deliberately: the protocol field (sent empty, read and dropped),
- * priorities, partial messages (PPID 52, 54). Invariants: a bounded table; a handle is never given to two
- * channels within 127 uses of a slot; everything that belongs to no channel is counted. */
+ * Channels are opened in band (DATA_CHANNEL_OPEN, even ids for the DTLS client, odd for the
+ * server) or agreed elsewhere under a given id. Not implemented, deliberately: the protocol
+ * field (sent empty, read and dropped), priorities, partial messages (PPID 52, 54). Invariants:
+ * a bounded table; a handle is never given to two channels within 127 uses of a slot; everything
+ * that belongs to no channel is counted. */
 #ifndef LINNET_DCEP_H
 #define LINNET_DCEP_H
 
@@ -60,22 +62,28 @@ typedef struct {
 void linnet_dcep_init(linnet_dcep_t *d);
 /* Ids of in-band channels can be chosen from now on. */
 void linnet_dcep_set_role(linnet_dcep_t *d, int even_or_odd);
-/* sctp may be NULL while there is no association yet. A handle >= 0, or LINNET_ERR_LIMIT (table full, label too long), LINNET_ERR_ARG. max_retransmits -1 and
- * lifetime_ms 0: reliable; not both limits at once. negotiated_id -1: in band. OPEN leaves as soon as it can. */
-int linnet_dcep_open(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, const uint8_t *label, size_t label_len,
-                     int ordered, int32_t max_retransmits, uint32_t lifetime_ms, int32_t negotiated_id);
-/* A channel counts as opened when its OPEN is on the way: the peer's ACK changes only that unordered messages may
- * overtake each other from then on (RFC 8832 6). LINNET_ERR_STATE until OPEN has been queued; LINNET_ERR_CLOSED for a channel that is closing or gone; else as
+/* sctp may be NULL while there is no association yet. A handle >= 0, or LINNET_ERR_LIMIT (table
+ * full, label too long), LINNET_ERR_ARG. max_retransmits -1 and lifetime_ms 0: reliable; not
+ * both limits at once. negotiated_id -1: in band. OPEN leaves as soon as it can. */
+int linnet_dcep_open(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, const uint8_t *label,
+                     size_t label_len, int ordered, int32_t max_retransmits, uint32_t lifetime_ms,
+                     int32_t negotiated_id);
+/* A channel counts as opened when its OPEN is on the way: the peer's ACK changes only that
+ * unordered messages may overtake each other from then on (RFC 8832 6). LINNET_ERR_STATE until
+ * OPEN has been queued; LINNET_ERR_CLOSED for a channel that is closing or gone; else as
  * linnet_sctp_send. len 0 is a message too (RFC 8831 6.6). */
-int linnet_dcep_send(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int handle, int is_string,
-                     const uint8_t *data, size_t len);
-/* Sorts one message of linnet_sctp_recv: LINNET_DCEP_DATA for the application, LINNET_DCEP_CONTROL was ours,
- * LINNET_ERR_PACKET belonged to nobody or did not parse (counted). */
-int linnet_dcep_on_message(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, uint16_t stream, uint32_t ppid,
-                           const uint8_t *data, size_t len, linnet_dcep_message_t *message);
+int linnet_dcep_send(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int handle,
+                     int is_string, const uint8_t *data, size_t len);
+/* Sorts one message of linnet_sctp_recv: LINNET_DCEP_DATA for the application,
+ * LINNET_DCEP_CONTROL was ours, LINNET_ERR_PACKET belonged to nobody or did not parse (counted). */
+int linnet_dcep_on_message(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, uint16_t stream,
+                           uint32_t ppid, const uint8_t *data, size_t len,
+                           linnet_dcep_message_t *message);
 /* Hand over every event of linnet_sctp_event. */
-void linnet_dcep_on_sctp_event(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int event, uint16_t stream);
-/* Queues what has been waiting (OPEN, ACK, resets). Call after SCTP input and whenever SCTP had room again. */
+void linnet_dcep_on_sctp_event(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int event,
+                               uint16_t stream);
+/* Queues what has been waiting (OPEN, ACK, resets). Call after SCTP input and whenever SCTP had
+ * room again. */
 void linnet_dcep_step(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us);
 /* What was sent before still arrives; LINNET_DCEP_EVENT_CLOSED follows. */
 int linnet_dcep_close(linnet_dcep_t *d, linnet_sctp_t *sctp, uint64_t now_us, int handle);

@@ -1,10 +1,12 @@
-/* The SCTP association: states, timers, and what the next packet carries (RFC 9260 4, 5, 6.3, 8, 9).
+/* The SCTP association: states, timers, and what the next packet carries (RFC 9260 4, 5, 6.3, 8,
+ * 9).
  *
- * State changes are rows of TRANSITIONS and nothing else. Timers are absolute times looked at by poll; deadline
- * is the earliest. Differences from RFC 9260, deliberate: RTO from 0.4 s up instead of 1 s, and backed off to
- * rto_max (1 s) at most instead of 60 s, so that data flows soon after an outage; the back-off ends with the first
- * new acknowledgement; a silent peer is given up after max_retrans tries (300), since ICE consent ends sooner.
- * Invariant: after `is_over` nothing leaves but one ABORT or SHUTDOWN COMPLETE and answers to strays. */
+ * State changes are rows of TRANSITIONS and nothing else. Timers are absolute times looked at by
+ * poll; deadline is the earliest. Differences from RFC 9260, deliberate: RTO from 0.4 s up
+ * instead of 1 s, and backed off to rto_max (1 s) at most instead of 60 s, so that data flows
+ * soon after an outage; the back-off ends with the first new acknowledgement; a silent peer is
+ * given up after max_retrans tries (300), since ICE consent ends sooner. Invariant: after
+ * `is_over` nothing leaves but one ABORT or SHUTDOWN COMPLETE and answers to strays. */
 #include "sctp_internal.h"
 
 /* --- states --- */
@@ -93,7 +95,8 @@ uint64_t linnet_sctp_prng(linnet_sctp_t *s) {
     return z ^ z >> 31;
 }
 
-linnet_sctp_stream_t *linnet_sctp_find_stream(linnet_sctp_stream_t *table, uint16_t id, int create) {
+linnet_sctp_stream_t *linnet_sctp_find_stream(linnet_sctp_stream_t *table, uint16_t id,
+                                              int create) {
     linnet_sctp_stream_t *vacant = NULL;
     size_t i;
     for (i = 0; i < LINNET_SCTP_STREAM_SLOTS; i++) {
@@ -140,7 +143,8 @@ void linnet_sctp_rearm_heartbeat(linnet_sctp_t *s, uint64_t now) {
 
 /* RFC 9260 9.2: SHUTDOWN leaves when nothing of ours is outstanding; the answer to one likewise. */
 void linnet_sctp_check_drained(linnet_sctp_t *s, uint64_t now) {
-    if (s->state != LINNET_SCTP_SHUTDOWN_PENDING && s->state != LINNET_SCTP_SHUTDOWN_RECEIVED) return;
+    if (s->state != LINNET_SCTP_SHUTDOWN_PENDING && s->state != LINNET_SCTP_SHUTDOWN_RECEIVED)
+        return;
     if (s->n_sent || s->n_unsent || !linnet_sctp_move(s, ON_DRAINED)) return;
     s->flags |= s->state == LINNET_SCTP_SHUTDOWN_SENT ? DUE_SHUTDOWN : DUE_SHUTDOWN_ACK;
     s->t3 = NEVER;
@@ -194,14 +198,18 @@ int linnet_sctp_init(linnet_sctp_t *s, const linnet_sctp_config_t *config, linne
     s->rto_max_us = (config->rto_max_ms ? max_u32(config->rto_max_ms, 400) : 1000) * MS;
     s->max_retrans = config->max_retrans ? config->max_retrans : 300;
     s->send_mem = config->send_mem + (8 - ((uintptr_t)config->send_mem & 7)) % 8;
-    s->send_len = (uint32_t)((config->send_len > UINT32_MAX / 2 ? UINT32_MAX / 2 : config->send_len) - 8) & ~7u;
+    s->send_len =
+        (uint32_t)((config->send_len > UINT32_MAX / 2 ? UINT32_MAX / 2 : config->send_len) - 8) &
+        ~7u;
     s->recv_mem = config->recv_mem + (8 - ((uintptr_t)config->recv_mem & 7)) % 8;
     s->n_blocks = (uint16_t)((config->recv_len - 8) / BLOCK_LEN > NO_BLOCK - 1
                                  ? NO_BLOCK - 1
                                  : (config->recv_len - 8) / BLOCK_LEN);
     linnet_random(rng, s->secret, sizeof(s->secret));
     linnet_random(rng, (uint8_t *)&s->prng, sizeof(s->prng));
-    do { s->my_tag = linnet_random_u32(rng); } while (s->my_tag == 0); /* RFC 9260 3.3.2: never 0 */
+    do {
+        s->my_tag = linnet_random_u32(rng);
+    } while (s->my_tag == 0); /* RFC 9260 3.3.2: never 0 */
     s->my_first_tsn = linnet_random_u32(rng);
     start_values(s);
     return 0;
@@ -209,7 +217,8 @@ int linnet_sctp_init(linnet_sctp_t *s, const linnet_sctp_config_t *config, linne
 
 int linnet_sctp_connect(linnet_sctp_t *s, uint64_t now_us) {
     if (s->is_over) return LINNET_ERR_CLOSED;
-    if (s->state != LINNET_SCTP_CLOSED) return is_up(s) ? 0 : LINNET_ERR_STATE; /* the peer was quicker */
+    /* the peer was quicker */
+    if (s->state != LINNET_SCTP_CLOSED) return is_up(s) ? 0 : LINNET_ERR_STATE;
     linnet_sctp_move(s, ON_CONNECT);
     s->flags |= DUE_INIT;
     s->t1_us = s->rto_us;
@@ -249,8 +258,9 @@ void linnet_sctp_set_peer_max_message(linnet_sctp_t *s, uint32_t max_message) {
 }
 
 int linnet_sctp_event(linnet_sctp_t *s, uint16_t *stream) {
-    static const uint8_t ORDER[] = {LINNET_SCTP_EVENT_UP, LINNET_SCTP_EVENT_RESTARTED, LINNET_SCTP_EVENT_CLOSED,
-                                    LINNET_SCTP_EVENT_ABORTED, LINNET_SCTP_EVENT_LOST};
+    static const uint8_t ORDER[] = {LINNET_SCTP_EVENT_UP, LINNET_SCTP_EVENT_RESTARTED,
+                                    LINNET_SCTP_EVENT_CLOSED, LINNET_SCTP_EVENT_ABORTED,
+                                    LINNET_SCTP_EVENT_LOST};
     size_t i;
     *stream = 0;
     if (linnet_sctp_take_reset(s, stream)) return LINNET_SCTP_EVENT_PEER_RESET;
@@ -289,17 +299,20 @@ static void t2_expired(linnet_sctp_t *s, uint64_t now) {
     s->flags |= s->state == LINNET_SCTP_SHUTDOWN_SENT ? DUE_SHUTDOWN : DUE_SHUTDOWN_ACK;
 }
 
-/* A HEARTBEAT carries its own time: so the path can be measured even where every DATA chunk is sent twice because
- * the timer is too short for it, and RFC 9260 6.3.1 C5 leaves no other sample. */
+/* A HEARTBEAT carries its own time: so the path can be measured even where every DATA chunk is
+ * sent twice because the timer is too short for it, and RFC 9260 6.3.1 C5 leaves no other
+ * sample. */
 void linnet_sctp_ask_time(linnet_sctp_t *s, uint64_t now) {
-    if (s->heartbeat_nonce && now - s->heartbeat_sent_us <= RTO_CEILING_US) return; /* one is on its way */
+    /* one is on its way */
+    if (s->heartbeat_nonce && now - s->heartbeat_sent_us <= RTO_CEILING_US) return;
     s->heartbeat_nonce = linnet_sctp_prng(s) | 1;
     s->heartbeat_sent_us = now;
     s->flags |= DUE_HEARTBEAT;
 }
 
 static void heartbeat_expired(linnet_sctp_t *s, uint64_t now) {
-    if (s->heartbeat_nonce) { /* the last one had no answer: ask again at the pace of a retransmission */
+    /* the last one had no answer: ask again at the pace of a retransmission */
+    if (s->heartbeat_nonce) {
         s->counters.heartbeats_lost++;
         linnet_sctp_count_error(s);
         if (s->is_over) return;
@@ -344,7 +357,8 @@ void linnet_sctp_path_restored(linnet_sctp_t *s, uint64_t now_us) {
     uint64_t *const running[] = {&s->t1, &s->t2, &s->t3, &s->t_reconfig};
     size_t i;
     s->errors = 0;
-    s->t1_us = s->t2_us = s->t3_us = s->reconfig_us = s->rto_us / 2; /* doubled when the timer fires now */
+    /* doubled when the timer fires now */
+    s->t1_us = s->t2_us = s->t3_us = s->reconfig_us = s->rto_us / 2;
     for (i = 0; i < sizeof(running) / sizeof(running[0]); i++) {
         if (*running[i] != NEVER) *running[i] = now_us;
     }
@@ -388,7 +402,8 @@ static int poll_handshake(linnet_sctp_t *s, uint64_t now, uint8_t *buf, size_t c
     s->flags &= ~(uint32_t)DUE_COOKIE_ECHO;
     linnet_sctp_put_header(&out, s->port, s->peer_tag);
     linnet_sctp_put_cookie_echo(s, &out);
-    linnet_sctp_put_data(s, now, &out); /* RFC 9260 5.1 C: data may ride along, only in this packet */
+    /* RFC 9260 5.1 C: data may ride along, only in this packet */
+    linnet_sctp_put_data(s, now, &out);
     return finish(s, buf, out.pos);
 }
 
@@ -438,7 +453,8 @@ static int poll_up(linnet_sctp_t *s, uint64_t now, uint8_t *buf, size_t cap) {
     /* A SACK that is not due yet leaves only in company (RFC 9260 6.1: "SHOULD bundle"). */
     if (out.pos == after_sack && !(s->flags & DUE_SACK)) {
         out.pos = before_sack;
-        linnet_sctp_put_data(s, now, &out); /* a full fragment has no room for company: it goes alone */
+        /* a full fragment has no room for company: it goes alone */
+        linnet_sctp_put_data(s, now, &out);
     } else if (after_sack > before_sack) {
         s->flags &= ~(uint32_t)DUE_SACK;
         s->packets_unacked = s->n_duplicates = 0;

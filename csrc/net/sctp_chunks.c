@@ -1,9 +1,11 @@
-/* SCTP packets in, and the small chunks: RFC 9260 3 (formats), 3.2 (unknown chunks), 8.4 and 8.5 (strays and
- * verification tags). Length, ports, checksum and tag are checked before any chunk acts.
+/* SCTP packets in, and the small chunks: RFC 9260 3 (formats), 3.2 (unknown chunks), 8.4 and 8.5
+ * (strays and verification tags). Length, ports, checksum and tag are checked before any chunk
+ * acts.
  *
- * Answers to single packets (INIT ACK, HEARTBEAT ACK, ERROR, SHUTDOWN COMPLETE, ABORT to a stray) are built into
- * the one slot `reply`, which poll empties; one that finds no room is counted and not sent.
- * Invariant: a chunk that does not parse changes nothing and ends its packet. */
+ * Answers to single packets (INIT ACK, HEARTBEAT ACK, ERROR, SHUTDOWN COMPLETE, ABORT to a
+ * stray) are built into the one slot `reply`, which poll empties; one that finds no room is
+ * counted and not sent. Invariant: a chunk that does not parse changes nothing and ends its
+ * packet. */
 #include "sctp_internal.h"
 
 /* --- building --- */
@@ -22,7 +24,8 @@ void linnet_sctp_put_chunk(wire_out_t *out, uint8_t type, uint8_t flags, size_t 
 }
 
 /* ABORT or ERROR with one cause that has no information. */
-void linnet_sctp_put_cause(wire_out_t *out, uint8_t chunk_type, uint8_t flags, uint16_t error_cause) {
+void linnet_sctp_put_cause(wire_out_t *out, uint8_t chunk_type, uint8_t flags,
+                           uint16_t error_cause) {
     linnet_sctp_put_chunk(out, chunk_type, flags, 4);
     wire_put_u16(out, error_cause);
     wire_put_u16(out, 4);
@@ -40,7 +43,8 @@ void linnet_sctp_seal(uint8_t *packet, size_t len) {
     put_checksum(packet + 8, linnet_sctp_crc32c(0, packet, len));
 }
 
-int linnet_sctp_reply(linnet_sctp_t *s, uint32_t tag, uint8_t type, uint8_t flags, wire_span_t body, int alone) {
+int linnet_sctp_reply(linnet_sctp_t *s, uint32_t tag, uint8_t type, uint8_t flags, wire_span_t body,
+                      int alone) {
     wire_out_t out = wire_out(s->reply, sizeof(s->reply));
     if (s->reply_len == 0) {
         linnet_sctp_put_header(&out, s->port, tag);
@@ -81,17 +85,19 @@ void linnet_sctp_reply_error(linnet_sctp_t *s, uint16_t error_cause, wire_span_t
 
 static const wire_span_t NOTHING = {NULL, 0};
 
-/* The first chunk of a packet whose tag is not ours, or that reached an association which has ended. */
+/* The first chunk of a packet whose tag is not ours, or that reached an association which has
+ * ended. */
 static void on_stray(linnet_sctp_t *s, uint32_t tag, uint8_t type) {
     switch (type) {
     case CHUNK_ABORT:
     case CHUNK_SHUTDOWN_COMPLETE:
     case CHUNK_ERROR:
     case CHUNK_COOKIE_ACK:
-    case CHUNK_COOKIE_ECHO:
-        return;
-    case CHUNK_SHUTDOWN_ACK: /* 8.5.1 E: the peer waits for the end of an association we no longer have */
-        if (s->is_over || s->state == LINNET_SCTP_COOKIE_WAIT || s->state == LINNET_SCTP_COOKIE_ECHOED) {
+    case CHUNK_COOKIE_ECHO: return;
+    /* 8.5.1 E: the peer waits for the end of an association we no longer have */
+    case CHUNK_SHUTDOWN_ACK:
+        if (s->is_over || s->state == LINNET_SCTP_COOKIE_WAIT ||
+            s->state == LINNET_SCTP_COOKIE_ECHOED) {
             linnet_sctp_reply(s, tag, CHUNK_SHUTDOWN_COMPLETE, T_BIT, NOTHING, 1);
         }
         return;
@@ -208,15 +214,17 @@ static int is_receiving(const linnet_sctp_t *s) {
            s->state == LINNET_SCTP_SHUTDOWN_PENDING || s->state == LINNET_SCTP_SHUTDOWN_SENT;
 }
 
-/* DATA while the COOKIE ACK is still on its way comes from a peer that is established: RFC 9260 6 says SHOULD
- * discard, but the tag proves the sender, and keeping it saves that peer a retransmission. */
+/* DATA while the COOKIE ACK is still on its way comes from a peer that is established: RFC 9260
+ * 6 says SHOULD discard, but the tag proves the sender, and keeping it saves that peer a
+ * retransmission. */
 static int on_payload_chunk(linnet_sctp_t *s, uint8_t type, uint8_t flags, wire_in_t body) {
     if (!is_receiving(s)) {
         s->counters.drop_state++;
         return 0;
     }
     if (type == CHUNK_FORWARD_TSN) return linnet_sctp_on_forward_tsn(s, body);
-    if (s->state == LINNET_SCTP_SHUTDOWN_SENT) s->flags |= DUE_SHUTDOWN | DUE_SACK; /* RFC 9260 9.2 */
+    /* RFC 9260 9.2 */
+    if (s->state == LINNET_SCTP_SHUTDOWN_SENT) s->flags |= DUE_SHUTDOWN | DUE_SACK;
     return linnet_sctp_on_data(s, flags, body);
 }
 
@@ -231,44 +239,30 @@ static int on_chunk(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now, const chu
     wire_in_t body = wire_in(c->whole.data + 4, c->whole.len - 4);
     int n;
     switch (c->type) {
-    case CHUNK_INIT:
-        n = linnet_sctp_on_init(s, rng, now, body);
-        return n < 0 ? n : 0;
-    case CHUNK_INIT_ACK:
-        n = linnet_sctp_on_init_ack(s, now, body);
-        return n < 0 ? n : 0;
+    case CHUNK_INIT: n = linnet_sctp_on_init(s, rng, now, body); return n < 0 ? n : 0;
+    case CHUNK_INIT_ACK: n = linnet_sctp_on_init_ack(s, now, body); return n < 0 ? n : 0;
     case CHUNK_COOKIE_ECHO: return linnet_sctp_on_cookie_echo(s, now, c->tag, body);
     case CHUNK_COOKIE_ACK:
         if (linnet_sctp_move(s, ON_COOKIE_ACK)) linnet_sctp_established(s, now);
         return 1;
-    case CHUNK_ABORT:
-        linnet_sctp_end(s, ON_END, LINNET_SCTP_EVENT_ABORTED);
-        return 0;
-    case CHUNK_ERROR:
-        n = on_error(s, now, body);
-        break;
-    case CHUNK_HEARTBEAT:
-        n = s->peer_tag ? on_heartbeat(s, body) : 0;
-        break;
+    case CHUNK_ABORT: linnet_sctp_end(s, ON_END, LINNET_SCTP_EVENT_ABORTED); return 0;
+    case CHUNK_ERROR: n = on_error(s, now, body); break;
+    case CHUNK_HEARTBEAT: n = s->peer_tag ? on_heartbeat(s, body) : 0; break;
     case CHUNK_DATA:
-    case CHUNK_FORWARD_TSN:
-        n = on_payload_chunk(s, c->type, c->flags, body);
-        break;
+    case CHUNK_FORWARD_TSN: n = on_payload_chunk(s, c->type, c->flags, body); break;
     case CHUNK_SACK:
     case CHUNK_HEARTBEAT_ACK:
     case CHUNK_SHUTDOWN:
     case CHUNK_SHUTDOWN_ACK:
     case CHUNK_SHUTDOWN_COMPLETE:
-    case CHUNK_RECONFIG:
-        n = on_established_chunk(s, now, c->type, body);
-        break;
-    default:
-        return on_unknown(s, c->type, c->whole);
+    case CHUNK_RECONFIG: n = on_established_chunk(s, now, c->type, body); break;
+    default: return on_unknown(s, c->type, c->whole);
     }
     return n < 0 ? n : !s->is_over;
 }
 
-/* RFC 9260 6.2: a SACK at least for every second packet, at once when something is missing or came twice. */
+/* RFC 9260 6.2: a SACK at least for every second packet, at once when something is missing or
+ * came twice. */
 static void after_packet(linnet_sctp_t *s, uint64_t now, uint32_t data_before) {
     if (s->is_over) return;
     if (s->counters.data_in != data_before) {
@@ -281,7 +275,8 @@ static void after_packet(linnet_sctp_t *s, uint64_t now, uint32_t data_before) {
 }
 
 /* One chunk at the cursor. 1, 0 as on_chunk; < 0 ends the packet. */
-static int next_chunk(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now, wire_in_t *in, uint32_t tag, int is_first) {
+static int next_chunk(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now, wire_in_t *in,
+                      uint32_t tag, int is_first) {
     wire_in_t peek = *in;
     chunk_in_t c;
     uint16_t len;
@@ -292,7 +287,8 @@ static int next_chunk(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now, wire_in
     if (!wire_ok(&peek) || len < 4) return LINNET_ERR_PACKET;
     c.whole = wire_take(in, len);
     if (!wire_ok(in)) return LINNET_ERR_PACKET;
-    if (wire_left(in)) wire_skip(in, wire_pad4(len) < wire_left(in) ? wire_pad4(len) : wire_left(in));
+    if (wire_left(in))
+        wire_skip(in, wire_pad4(len) < wire_left(in) ? wire_pad4(len) : wire_left(in));
     if (is_first && !is_tag_right(s, c.type, c.flags, tag)) {
         s->counters.drop_tag++;
         on_stray(s, tag, c.type);
@@ -306,7 +302,8 @@ static int next_chunk(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now, wire_in
     return on_chunk(s, rng, now, &c);
 }
 
-int linnet_sctp_input(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now_us, const uint8_t *packet, size_t len) {
+int linnet_sctp_input(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now_us, const uint8_t *packet,
+                      size_t len) {
     wire_in_t in = wire_in(packet, len);
     uint32_t data_before = s->counters.data_in;
     uint32_t tag, crc;
@@ -328,11 +325,13 @@ int linnet_sctp_input(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now_us, cons
         s->counters.drop_port++;
         return LINNET_ERR_PACKET;
     }
-    if (linnet_sctp_crc32c(linnet_sctp_crc32c(linnet_sctp_crc32c(0, packet, 8), ZERO, 4), packet + 12, len - 12) != crc) {
+    if (linnet_sctp_crc32c(linnet_sctp_crc32c(linnet_sctp_crc32c(0, packet, 8), ZERO, 4),
+                           packet + 12, len - 12) != crc) {
         s->counters.drop_checksum++;
         return LINNET_ERR_PACKET;
     }
-    for (is_first = 1; n == 1 && wire_left(&in); is_first = 0) n = next_chunk(s, rng, now_us, &in, tag, is_first);
+    for (is_first = 1; n == 1 && wire_left(&in); is_first = 0)
+        n = next_chunk(s, rng, now_us, &in, tag, is_first);
     if (n < 0) s->counters.drop_chunk++;
     after_packet(s, now_us, data_before);
     return n < 0 ? LINNET_ERR_PACKET : 0;

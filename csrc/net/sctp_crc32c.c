@@ -1,7 +1,8 @@
 /* CRC32c of SCTP (RFC 9260 6.8 and appendix A): reflected polynomial 0x82F63B78, one byte a step.
  *
- * The table is 1 KiB of constants; wider tables would be faster, but data channels are not the hot path of a
- * voice device. Not implemented, deliberately: zero checksum (RFC 9653). Invariant: reads data[0..len) only. */
+ * The table is 1 KiB of constants; wider tables would be faster, but data channels are not the
+ * hot path of a voice device. Not implemented, deliberately: zero checksum (RFC 9653).
+ * Invariant: reads data[0..len) only. */
 #include "sctp_internal.h"
 
 static const uint32_t TABLE[256] = {

@@ -1,9 +1,10 @@
-/* Opening an SCTP association: INIT, INIT ACK, COOKIE ECHO (RFC 9260 5.1), and every way in which two openings
- * can cross (5.2), since in WebRTC both ends send INIT.
+/* Opening an SCTP association: INIT, INIT ACK, COOKIE ECHO (RFC 9260 5.1), and every way in which
+ * two openings can cross (5.2), since in WebRTC both ends send INIT.
  *
- * The state cookie is ours alone: tags, tie-tags, the peer's INIT and a time, under HMAC-SHA1 with a key that
- * never leaves. Known and ignored: addresses, cookie preservative, ECN, adaptation; address families do not exist
- * below DTLS. Invariant: INIT changes nothing in the association; only a cookie that verifies does. */
+ * The state cookie is ours alone: tags, tie-tags, the peer's INIT and a time, under HMAC-SHA1
+ * with a key that never leaves. Known and ignored: addresses, cookie preservative, ECN,
+ * adaptation; address families do not exist below DTLS. Invariant: INIT changes nothing in the
+ * association; only a cookie that verifies does. */
 #include "sctp_internal.h"
 
 /* What an INIT or INIT ACK says. */
@@ -56,12 +57,8 @@ void linnet_sctp_put_cookie_echo(linnet_sctp_t *s, wire_out_t *out) {
 static int read_parameter(hello_t *hello, uint16_t type, wire_span_t whole) {
     wire_in_t body = wire_in(whole.data + 4, whole.len - 4);
     switch (type) {
-    case PARAM_COOKIE:
-        hello->cookie = wire_take(&body, body.len);
-        return 1;
-    case PARAM_FORWARD_TSN:
-        hello->has_forward = 1;
-        return 1;
+    case PARAM_COOKIE: hello->cookie = wire_take(&body, body.len); return 1;
+    case PARAM_FORWARD_TSN: hello->has_forward = 1; return 1;
     case PARAM_EXTENSIONS:
         while (wire_left(&body)) {
             uint8_t chunk = wire_u8(&body);
@@ -69,11 +66,17 @@ static int read_parameter(hello_t *hello, uint16_t type, wire_span_t whole) {
             if (chunk == CHUNK_FORWARD_TSN) hello->has_forward = 1;
         }
         return 1;
-    case 5: case 6: case 9: case 11: case 12: /* addresses, cookie preservative, host name, address types */
+    /* addresses, cookie preservative, host name, address types */
+    case 5:
+    case 6:
+    case 9:
+    case 11:
+    case 12:
     case PARAM_UNRECOGNIZED: /* the peer tells us what it did not know: nothing that we depend on */
         return 1;
     }
-    if ((type & 0x4000) && hello->unknown.len - hello->unknown.pos >= whole.len + wire_pad4(whole.len)) {
+    if ((type & 0x4000) &&
+        hello->unknown.len - hello->unknown.pos >= whole.len + wire_pad4(whole.len)) {
         wire_put(&hello->unknown, whole.data, whole.len);
         wire_put_zero(&hello->unknown, wire_pad4(whole.len));
     }
@@ -114,7 +117,8 @@ typedef struct {
     uint8_t has_forward, has_reconfig;
 } cookie_t;
 
-static void sign(const linnet_sctp_t *s, const uint8_t *data, size_t len, uint8_t mac[LINNET_SHA1_LEN]) {
+static void sign(const linnet_sctp_t *s, const uint8_t *data, size_t len,
+                 uint8_t mac[LINNET_SHA1_LEN]) {
     linnet_hmac_sha1_t h;
     linnet_hmac_sha1_init(&h, s->secret, sizeof(s->secret));
     linnet_hmac_sha1_compute(&h, data, len, NULL, 0, mac);
@@ -167,12 +171,15 @@ static int read_cookie(const linnet_sctp_t *s, wire_in_t *in, cookie_t *c) {
 
 static uint32_t random_tag(linnet_rng_t *rng) {
     uint32_t tag;
-    do { tag = linnet_random_u32(rng); } while (tag == 0);
+    do {
+        tag = linnet_random_u32(rng);
+    } while (tag == 0);
     return tag;
 }
 
-/* RFC 9260 5.2.1: while opening, the INIT ACK repeats our INIT. 5.2.2: with an association, it offers a new tag,
- * and the cookie remembers the old ones (tie-tags), by which a restart is recognised. */
+/* RFC 9260 5.2.1: while opening, the INIT ACK repeats our INIT. 5.2.2: with an association, it
+ * offers a new tag, and the cookie remembers the old ones (tie-tags), by which a restart is
+ * recognised. */
 int linnet_sctp_on_init(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now, wire_in_t body) {
     uint8_t unknown[128];
     uint8_t answer[16 + 12 + 4 + COOKIE_LEN + 4 + sizeof(unknown)];
@@ -188,7 +195,8 @@ int linnet_sctp_on_init(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now, wire_
         linnet_sctp_reply(s, hello.tag, CHUNK_ABORT, 0, NOTHING, 1);
         return 0;
     }
-    if (s->state == LINNET_SCTP_SHUTDOWN_ACK_SENT) { /* 9.2: the INIT is dropped, our SHUTDOWN ACK repeated */
+    /* 9.2: the INIT is dropped, our SHUTDOWN ACK repeated */
+    if (s->state == LINNET_SCTP_SHUTDOWN_ACK_SENT) {
         s->flags |= DUE_SHUTDOWN_ACK;
         return 0;
     }
@@ -220,7 +228,8 @@ int linnet_sctp_on_init(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now, wire_
     return 0;
 }
 
-static void take_peer(linnet_sctp_t *s, uint32_t tag, uint32_t first_tsn, uint32_t window, uint16_t streams) {
+static void take_peer(linnet_sctp_t *s, uint32_t tag, uint32_t first_tsn, uint32_t window,
+                      uint16_t streams) {
     s->peer_tag = tag;
     s->peer_window = window;
     s->peer_streams = streams < OUR_STREAMS ? streams : OUR_STREAMS;
@@ -265,7 +274,8 @@ static void take_cookie(linnet_sctp_t *s, const cookie_t *c) {
     s->peer_has_reconfig = c->has_reconfig;
 }
 
-/* RFC 9260 5.2.4.1: the peer lost its association and opens anew. Nothing of the old one is of use to it. */
+/* RFC 9260 5.2.4.1: the peer lost its association and opens anew. Nothing of the old one is of
+ * use to it. */
 static void restart(linnet_sctp_t *s, const cookie_t *c, uint64_t now) {
     s->my_tag = c->my_tag;
     s->my_first_tsn = c->my_first_tsn;
@@ -281,7 +291,8 @@ static void restart(linnet_sctp_t *s, const cookie_t *c, uint64_t now) {
     linnet_sctp_raise(s, LINNET_SCTP_EVENT_RESTARTED);
 }
 
-/* RFC 9260 5.2.4, table 12. The letters are its rows. 1 = go on with the packet, 0 = drop the rest. */
+/* RFC 9260 5.2.4, table 12. The letters are its rows. 1 = go on with the packet, 0 = drop the
+ * rest. */
 static int judge_cookie(linnet_sctp_t *s, const cookie_t *c, uint64_t now) {
     int is_mine = c->my_tag == s->my_tag;
     int is_theirs = c->peer_tag == s->peer_tag;
@@ -292,12 +303,15 @@ static int judge_cookie(linnet_sctp_t *s, const cookie_t *c, uint64_t now) {
         linnet_sctp_established(s, now);
     } else if (is_mine && is_theirs) { /* D */
         if (linnet_sctp_move(s, ON_COOKIE_ECHO)) linnet_sctp_established(s, now);
-    } else if (is_mine && s->state == LINNET_SCTP_COOKIE_ECHOED) { /* B: the peer changed its tag between two INITs */
+        /* B: the peer changed its tag between two INITs */
+    } else if (is_mine && s->state == LINNET_SCTP_COOKIE_ECHOED) {
         take_cookie(s, c);
         linnet_sctp_all_again(s);
         linnet_sctp_move(s, ON_COOKIE_ECHO);
         linnet_sctp_established(s, now);
-    } else if (!is_mine && !is_theirs && c->my_tie == s->my_tag && c->peer_tie == s->peer_tag && is_up(s)) { /* A */
+        /* A */
+    } else if (!is_mine && !is_theirs && c->my_tie == s->my_tag && c->peer_tie == s->peer_tag &&
+               is_up(s)) {
         if (s->state != LINNET_SCTP_ESTABLISHED && s->state != LINNET_SCTP_SHUTDOWN_PENDING) {
             s->flags |= s->state == LINNET_SCTP_SHUTDOWN_ACK_SENT ? DUE_SHUTDOWN_ACK : 0u;
             return 0;

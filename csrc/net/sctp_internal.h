@@ -1,8 +1,8 @@
-/* What the files of SCTP share: constants of RFC 9260, 3758 and 6525, the two record layouts, and the calls
- * between the parts. sctp.c: association, timers, poll. sctp_handshake.c: INIT and cookies. sctp_chunks.c:
- * packets in, small chunks. sctp_send.c: queue, congestion, SACK in. sctp_recv.c: reassembly, SACK out.
- * sctp_reconfig.c: stream reset. Nobody else includes this file.
- * Invariant: `state` changes only in linnet_sctp_move. */
+/* What the files of SCTP share: constants of RFC 9260, 3758 and 6525, the two record layouts,
+ * and the calls between the parts. sctp.c: association, timers, poll. sctp_handshake.c: INIT and
+ * cookies. sctp_chunks.c: packets in, small chunks. sctp_send.c: queue, congestion, SACK in.
+ * sctp_recv.c: reassembly, SACK out. sctp_reconfig.c: stream reset. Nobody else includes this
+ * file. Invariant: `state` changes only in linnet_sctp_move. */
 #ifndef LINNET_SCTP_INTERNAL_H
 #define LINNET_SCTP_INTERNAL_H
 
@@ -14,13 +14,16 @@ enum {
     OUR_STREAMS = 65535, /* ids 0..65534 (RFC 8831 6.2), whatever part of them is used */
     BURST_PACKETS = 4,   /* RFC 9260 16, Max.Burst */
     COOKIE_LEN = 56,
-    MTU_MIN = 768,       /* a COOKIE ECHO with all we store fits, and a SACK beside all other control chunks */
+    /* a COOKIE ECHO with all we store fits, and a SACK beside all other control chunks */
+    MTU_MIN = 768,
     PROBE_MIN_WINDOW = 1500 /* RFC 9260 3.3.2: a_rwnd of INIT is at least this */
 };
 
 #define MS 1000u
-#define RTO_INITIAL_US (500 * MS) /* RFC 9260 says 1 s; a join should not wait that long for one lost INIT */
-#define RTO_MIN_US (400 * MS)     /* RFC 9260 says 1 s; above the 200 ms that a peer may delay its SACK */
+/* RFC 9260 says 1 s; a join should not wait that long for one lost INIT */
+#define RTO_INITIAL_US (500 * MS)
+/* RFC 9260 says 1 s; above the 200 ms that a peer may delay its SACK */
+#define RTO_MIN_US (400 * MS)
 #define RTO_CEILING_US (10000 * MS)
 #define SACK_DELAY_US (100 * MS)  /* RFC 9260 6.2: within 200 ms */
 #define HEARTBEAT_US (30000 * MS) /* RFC 9260 16, HB.interval */
@@ -111,7 +114,15 @@ typedef enum {
 } sctp_cause_t;
 
 /* One fragment in send_mem, its payload behind it. */
-typedef enum { R_QUEUED, R_INFLIGHT, R_ACKED, R_AGAIN, R_ABANDONED, R_DEAD, R_WRAP } sctp_record_state_t;
+typedef enum {
+    R_QUEUED,
+    R_INFLIGHT,
+    R_ACKED,
+    R_AGAIN,
+    R_ABANDONED,
+    R_DEAD,
+    R_WRAP
+} sctp_record_state_t;
 typedef struct {
     uint32_t size; /* of the whole record, multiple of 8 */
     uint32_t tsn;  /* from its first transmission on, except R_DEAD */
@@ -124,7 +135,8 @@ typedef struct {
     uint8_t flags, state, missing;
 } sctp_record_t;
 
-/* recv_mem is cut into blocks of 64 bytes. A DATA chunk is a chain of them; the first holds its fields. */
+/* recv_mem is cut into blocks of 64 bytes. A DATA chunk is a chain of them; the first holds its
+ * fields. */
 enum { BLOCK_LEN = 64, FIRST_LEN = 38, MORE_LEN = 62 };
 typedef enum { K_DATA, K_RESET } sctp_chunk_kind_t;
 typedef struct {
@@ -167,10 +179,12 @@ static inline int is_up(const linnet_sctp_t *s) {
 uint32_t linnet_sctp_crc32c(uint32_t crc, const uint8_t *data, size_t len);
 
 /* sctp.c */
-int linnet_sctp_move(linnet_sctp_t *s, sctp_cause_t cause); /* 1 when the table knows the transition */
+/* 1 when the table knows the transition */
+int linnet_sctp_move(linnet_sctp_t *s, sctp_cause_t cause);
 void linnet_sctp_end(linnet_sctp_t *s, sctp_cause_t cause, int event);
 void linnet_sctp_established(linnet_sctp_t *s, uint64_t now);
-void linnet_sctp_fail(linnet_sctp_t *s, uint16_t error_cause); /* ABORT to the peer, event to the application */
+/* ABORT to the peer, event to the application */
+void linnet_sctp_fail(linnet_sctp_t *s, uint16_t error_cause);
 void linnet_sctp_count_error(linnet_sctp_t *s);
 uint32_t linnet_sctp_back_off(const linnet_sctp_t *s, uint32_t timeout_us);
 void linnet_sctp_measured(linnet_sctp_t *s, uint64_t rtt);
@@ -184,10 +198,12 @@ linnet_sctp_stream_t *linnet_sctp_find_stream(linnet_sctp_stream_t *table, uint1
 /* sctp_chunks.c: building */
 void linnet_sctp_put_header(wire_out_t *out, uint16_t port, uint32_t tag);
 void linnet_sctp_put_chunk(wire_out_t *out, uint8_t type, uint8_t flags, size_t body_len);
-void linnet_sctp_put_cause(wire_out_t *out, uint8_t chunk_type, uint8_t flags, uint16_t error_cause);
+void linnet_sctp_put_cause(wire_out_t *out, uint8_t chunk_type, uint8_t flags,
+                           uint16_t error_cause);
 void linnet_sctp_seal(uint8_t *packet, size_t len);
 /* One chunk into the packet that waits in `reply`. `alone`: it may not share a packet. */
-int linnet_sctp_reply(linnet_sctp_t *s, uint32_t tag, uint8_t type, uint8_t flags, wire_span_t body, int alone);
+int linnet_sctp_reply(linnet_sctp_t *s, uint32_t tag, uint8_t type, uint8_t flags, wire_span_t body,
+                      int alone);
 /* The same with one error cause around the body. */
 void linnet_sctp_reply_error(linnet_sctp_t *s, uint16_t error_cause, wire_span_t info);
 

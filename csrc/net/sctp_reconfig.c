@@ -1,9 +1,11 @@
-/* Stream reset (RFC 6525) as data channels close with it (RFC 8831 6.7): each side resets its outgoing streams.
+/* Stream reset (RFC 6525) as data channels close with it (RFC 8831 6.7): each side resets its
+ * outgoing streams.
  *
- * One request of ours is under way at a time; it waits until everything sent on the stream is acknowledged, so the
- * peer never has to defer it. The peer's request may have to wait here until all its data has arrived: it is then
- * answered "in progress" and done on our own account later. Denied, deliberately: requests that we reset our
- * side, TSN reset, more incoming streams. Invariant: requests act in sequence-number order, each once. */
+ * One request of ours is under way at a time; it waits until everything sent on the stream is
+ * acknowledged, so the peer never has to defer it. The peer's request may have to wait here
+ * until all its data has arrived: it is then answered "in progress" and done on our own account
+ * later. Denied, deliberately: requests that we reset our side, TSN reset, more incoming
+ * streams. Invariant: requests act in sequence-number order, each once. */
 #include "sctp_internal.h"
 
 enum { NOTHING_TO_DO = 0, PERFORMED = 1, DENIED = 2, BAD_SEQUENCE = 5, IN_PROGRESS = 6 };
@@ -17,7 +19,8 @@ int linnet_sctp_reset_stream(linnet_sctp_t *s, uint16_t stream) {
     if (stream >= OUR_STREAMS) return LINNET_ERR_ARG;
     if (!is_up(s) || !s->peer_has_reconfig) return LINNET_ERR_STATE;
     entry = linnet_sctp_find_stream(s->out, stream, 1);
-    if (!entry || entry->reset == RESET_ASKED || entry->reset == RESET_DONE) return LINNET_ERR_AGAIN;
+    if (!entry || entry->reset == RESET_ASKED || entry->reset == RESET_DONE)
+        return LINNET_ERR_AGAIN;
     entry->reset = RESET_WANTED;
     return 0;
 }
@@ -33,7 +36,9 @@ static void begin_request(linnet_sctp_t *s, uint64_t now) {
     size_t i, n = 0;
     for (i = 0; i < LINNET_SCTP_STREAM_SLOTS; i++) {
         linnet_sctp_stream_t *entry = &s->out[i];
-        if (!entry->in_use || entry->reset != RESET_WANTED || linnet_sctp_has_stream_data(s, entry->id)) continue;
+        if (!entry->in_use || entry->reset != RESET_WANTED ||
+            linnet_sctp_has_stream_data(s, entry->id))
+            continue;
         entry->reset = RESET_ASKED;
         n++;
     }
@@ -214,9 +219,7 @@ int linnet_sctp_on_reconfig(linnet_sctp_t *s, uint64_t now, wire_in_t body) {
         case PARAM_TSN_RESET:
         case PARAM_ADD_OUTGOING:
         case PARAM_ADD_INCOMING: n = on_other_request(s, type, &in); break;
-        default:
-            s->counters.drop_reconfig++;
-            n = 0;
+        default: s->counters.drop_reconfig++; n = 0;
         }
         if (n < 0) return n;
     }

@@ -1,11 +1,13 @@
-/* SCTP receiving: DATA into messages (RFC 9260 6.5, 6.6, 6.9), SACK out (6.2), FORWARD TSN in (RFC 3758 3.6).
+/* SCTP receiving: DATA into messages (RFC 9260 6.5, 6.6, 6.9), SACK out (6.2), FORWARD TSN in (RFC
+ * 3758 3.6).
  *
- * recv_mem is cut into blocks; a DATA chunk is a chain of them, a message a chain of chunks. Fragments wait in
- * `pending`, whole ordered messages that came too early in `held`, the rest in `ready`. Fragments of a message
- * have consecutive TSNs, so reassembly needs no stream. Not implemented, deliberately: partial delivery; a message
- * over max_message is acknowledged and skipped instead, so that it cannot block what follows.
- * Invariants: the bit of a TSN is set exactly when it is > cum and was received; only what has TSN > cum is ever
- * given back (reneging, 6.2), and only to let an earlier TSN in. */
+ * recv_mem is cut into blocks; a DATA chunk is a chain of them, a message a chain of chunks.
+ * Fragments wait in `pending`, whole ordered messages that came too early in `held`, the rest in
+ * `ready`. Fragments of a message have consecutive TSNs, so reassembly needs no stream. Not
+ * implemented, deliberately: partial delivery; a message over max_message is acknowledged and
+ * skipped instead, so that it cannot block what follows. Invariants: the bit of a TSN is set
+ * exactly when it is > cum and was received; only what has TSN > cum is ever given back
+ * (reneging, 6.2), and only to let an earlier TSN in. */
 #include "sctp_internal.h"
 
 /* --- blocks and chunks --- */
@@ -106,7 +108,8 @@ void linnet_sctp_recv_start(linnet_sctp_t *s, uint32_t peer_first_tsn) {
     s->cum = s->highest = peer_first_tsn - 1;
 }
 
-/* What one chunk of that size would surely find room for. Less than a packet is told as nothing (RFC 9260 6.1). */
+/* What one chunk of that size would surely find room for. Less than a packet is told as nothing
+ * (RFC 9260 6.1). */
 uint32_t linnet_sctp_window(const linnet_sctp_t *s) {
     uint32_t window = s->n_free ? FIRST_LEN + (s->n_free - 1u) * 56u : 0;
     return window < s->mtu ? 0 : window;
@@ -155,14 +158,20 @@ static void push_held(linnet_sctp_t *s, uint16_t message) {
         next = at(s, next)->next_message;
     }
     at(s, message)->next_message = next;
-    if (before == NO_BLOCK) s->held = message; else at(s, before)->next_message = message;
+    if (before == NO_BLOCK)
+        s->held = message;
+    else
+        at(s, before)->next_message = message;
     if (next == NO_BLOCK) s->held_tail = message;
 }
 
 /* Takes `message` out of `held`; `before` is its predecessor there. Returns its successor. */
 static uint16_t unlink_held(linnet_sctp_t *s, uint16_t before, uint16_t message) {
     uint16_t next = at(s, message)->next_message;
-    if (before == NO_BLOCK) s->held = next; else at(s, before)->next_message = next;
+    if (before == NO_BLOCK)
+        s->held = next;
+    else
+        at(s, before)->next_message = next;
     if (next == NO_BLOCK) s->held_tail = before;
     return next;
 }
@@ -247,22 +256,28 @@ static void insert_pending(linnet_sctp_t *s, uint16_t chunk) {
         next = at(s, next)->next;
     }
     at(s, chunk)->next = next;
-    if (before == NO_BLOCK) s->pending = chunk; else at(s, before)->next = chunk;
+    if (before == NO_BLOCK)
+        s->pending = chunk;
+    else
+        at(s, before)->next = chunk;
     if (next == NO_BLOCK) s->pending_tail = chunk;
 }
 
 /* Takes the chunks first .. last out of `pending`. */
 static void unlink_run(linnet_sctp_t *s, uint16_t before, uint16_t last) {
     uint16_t next = at(s, last)->next;
-    if (before == NO_BLOCK) s->pending = next; else at(s, before)->next = next;
+    if (before == NO_BLOCK)
+        s->pending = next;
+    else
+        at(s, before)->next = next;
     if (next == NO_BLOCK) s->pending_tail = before;
     at(s, last)->next = NO_BLOCK;
 }
 
 static int is_follower(const sctp_chunk_t *c, const sctp_chunk_t *previous) {
-    return c->tsn == previous->tsn + 1 && c->stream == previous->stream && c->ssn == previous->ssn &&
-           !((c->flags ^ previous->flags) & DATA_UNORDERED) && !(c->flags & DATA_BEGIN) &&
-           !(previous->flags & DATA_END);
+    return c->tsn == previous->tsn + 1 && c->stream == previous->stream &&
+           c->ssn == previous->ssn && !((c->flags ^ previous->flags) & DATA_UNORDERED) &&
+           !(c->flags & DATA_BEGIN) && !(previous->flags & DATA_END);
 }
 
 /* `chunk` has just been stored: if it completes a message, the message moves on. */
@@ -311,15 +326,17 @@ static void drop_first_pending(linnet_sctp_t *s) {
     free_chunk(s, chunk);
 }
 
-/* The one message that reaches cum can never be whole here: free what there is of it and skip the rest. */
+/* The one message that reaches cum can never be whole here: free what there is of it and skip
+ * the rest. */
 static void begin_skipping(linnet_sctp_t *s) {
     s->counters.drop_oversize++;
     s->is_skipping = 1;
-    while (s->pending != NO_BLOCK && !tsn_after(at(s, s->pending)->tsn, s->cum)) drop_first_pending(s);
+    while (s->pending != NO_BLOCK && !tsn_after(at(s, s->pending)->tsn, s->cum))
+        drop_first_pending(s);
 }
 
-/* What is pending with TSN <= cum can only be the beginning of one message, up to cum itself. All else is the
- * rest of a message that is being skipped, or breaks RFC 9260 6.9. */
+/* What is pending with TSN <= cum can only be the beginning of one message, up to cum itself.
+ * All else is the rest of a message that is being skipped, or breaks RFC 9260 6.9. */
 static void settle(linnet_sctp_t *s) {
     while (s->pending != NO_BLOCK && !tsn_after(at(s, s->pending)->tsn, s->cum)) {
         const sctp_chunk_t *c = at(s, s->pending);
@@ -355,11 +372,14 @@ static void settle(linnet_sctp_t *s) {
 /* Gives back the latest thing that is not needed to move cum. 1 when something was. */
 static int renege(linnet_sctp_t *s, uint32_t tsn) {
     uint16_t before = NO_BLOCK, chunk;
-    if (s->held != NO_BLOCK && tsn_after(at(s, s->held_tail)->tsn, tsn) && tsn_after(at(s, s->held_tail)->tsn, s->cum)) {
-        for (chunk = s->held; chunk != s->held_tail; chunk = at(s, chunk)->next_message) before = chunk;
+    if (s->held != NO_BLOCK && tsn_after(at(s, s->held_tail)->tsn, tsn) &&
+        tsn_after(at(s, s->held_tail)->tsn, s->cum)) {
+        for (chunk = s->held; chunk != s->held_tail; chunk = at(s, chunk)->next_message)
+            before = chunk;
         unlink_held(s, before, chunk);
         s->counters.reneged++;
-        for (before = chunk; before != NO_BLOCK; before = at(s, before)->next) clear_received(s, at(s, before)->tsn);
+        for (before = chunk; before != NO_BLOCK; before = at(s, before)->next)
+            clear_received(s, at(s, before)->tsn);
         free_message(s, chunk);
         return 1;
     }
@@ -376,7 +396,8 @@ static int renege(linnet_sctp_t *s, uint32_t tsn) {
 static int make_room(linnet_sctp_t *s, uint32_t tsn, size_t len) {
     while (s->n_free < blocks_for(len)) {
         if (renege(s, tsn)) continue;
-        /* One message alone fills everything, and the application has nothing to read: it can never be whole. */
+        /* One message alone fills everything, and the application has nothing to read: it can
+         * never be whole. */
         if (s->ready != NO_BLOCK || s->pending == NO_BLOCK || tsn != s->cum + 1) return 0;
         begin_skipping(s);
     }
@@ -432,7 +453,8 @@ int linnet_sctp_on_data(linnet_sctp_t *s, uint8_t flags, wire_in_t body) {
         s->flags |= DUE_SACK;
         return 0;
     }
-    if (id >= OUR_STREAMS || (!(flags & DATA_UNORDERED) && !linnet_sctp_find_stream(s->in, id, 1))) {
+    if (id >= OUR_STREAMS ||
+        (!(flags & DATA_UNORDERED) && !linnet_sctp_find_stream(s->in, id, 1))) {
         refuse_stream(s, id);
         accept_tsn(s, tsn);
         settle(s);
@@ -462,8 +484,8 @@ int linnet_sctp_on_data(linnet_sctp_t *s, uint8_t flags, wire_in_t body) {
     return 0;
 }
 
-/* RFC 3758 3.6: what misses a TSN up to here will never be whole. A beginning that has them all may go on: the
- * peer may have counted its chunks as acknowledged, not as given up. */
+/* RFC 3758 3.6: what misses a TSN up to here will never be whole. A beginning that has them all
+ * may go on: the peer may have counted its chunks as acknowledged, not as given up. */
 static void drop_passed(linnet_sctp_t *s) {
     while (s->pending != NO_BLOCK && !tsn_after(at(s, s->pending)->tsn, s->cum)) {
         const sctp_chunk_t *c = at(s, s->pending);
@@ -514,7 +536,8 @@ size_t linnet_sctp_put_sack(const linnet_sctp_t *s, wire_out_t *out) {
     count_at = out->pos;
     wire_put_u16(out, 0);
     wire_put_u16(out, s->n_duplicates);
-    for (ahead = 1; ahead <= span && out->pos < out->len / 2; ahead++) { /* the rest is for others */
+    /* the rest is for others */
+    for (ahead = 1; ahead <= span && out->pos < out->len / 2; ahead++) {
         uint32_t start = ahead;
         if (!is_received(s, s->cum + ahead)) continue;
         while (ahead < span && is_received(s, s->cum + ahead + 1)) ahead++;
@@ -585,7 +608,8 @@ int linnet_sctp_take_reset(linnet_sctp_t *s, uint16_t *stream) {
     return 1;
 }
 
-/* The peer's next message on this stream is number 0. What still waited for an earlier one never gets it. */
+/* The peer's next message on this stream is number 0. What still waited for an earlier one never
+ * gets it. */
 void linnet_sctp_forget_stream(linnet_sctp_t *s, uint16_t stream) {
     linnet_sctp_stream_t *entry = linnet_sctp_find_stream(s->in, stream, 0);
     uint16_t before = NO_BLOCK;

@@ -1,11 +1,12 @@
-/* SCTP sending: the queue of fragments, congestion control and retransmission (RFC 9260 6.1, 6.3, 7), and
- * giving up in order (PR-SCTP, RFC 3758 3.5).
+/* SCTP sending: the queue of fragments, congestion control and retransmission (RFC 9260 6.1, 6.3,
+ * 7), and giving up in order (PR-SCTP, RFC 3758 3.5).
  *
- * send_mem is a ring of fragments in TSN order: `head` .. `unsent` have a TSN (or died without one), `unsent` ..
- * `tail` wait for theirs. A message is queued whole or not at all, and leaves in the order of linnet_sctp_send.
- * Not implemented, deliberately: stream scheduling, interleaving (RFC 8260).
- * Invariants: `flight` is the payload of all R_INFLIGHT records, n_retransmit the number of R_AGAIN ones;
- * SSNs are given when a message begins to leave, so that one that expires before costs no number. */
+ * send_mem is a ring of fragments in TSN order: `head` .. `unsent` have a TSN (or died without
+ * one), `unsent` .. `tail` wait for theirs. A message is queued whole or not at all, and leaves
+ * in the order of linnet_sctp_send. Not implemented, deliberately: stream scheduling,
+ * interleaving (RFC 8260). Invariants: `flight` is the payload of all R_INFLIGHT records,
+ * n_retransmit the number of R_AGAIN ones; SSNs are given when a message begins to leave, so
+ * that one that expires before costs no number. */
 #include "sctp_internal.h"
 
 /* --- the ring --- */
@@ -58,7 +59,8 @@ static sctp_record_t *push(linnet_sctp_t *s, uint32_t len) {
     uint32_t size = record_size(len);
     uint32_t place = find_place(s, s->tail, size, count(s) == 0);
     sctp_record_t *r = at(s, place);
-    if (place != s->tail && s->send_len - s->tail >= sizeof(sctp_record_t)) at(s, s->tail)->state = R_WRAP;
+    if (place != s->tail && s->send_len - s->tail >= sizeof(sctp_record_t))
+        at(s, s->tail)->state = R_WRAP;
     s->tail = place + size;
     if (s->n_unsent++ == 0) s->unsent = place;
     memset(r, 0, sizeof(*r));
@@ -116,16 +118,19 @@ int linnet_sctp_has_stream_data(const linnet_sctp_t *s, uint16_t stream) {
 
 /* --- queueing --- */
 
-static int check_send(const linnet_sctp_t *s, const linnet_sctp_send_t *how, const uint8_t *data, size_t len) {
+static int check_send(const linnet_sctp_t *s, const linnet_sctp_send_t *how, const uint8_t *data,
+                      size_t len) {
     if (s->is_over || s->state > LINNET_SCTP_ESTABLISHED) return LINNET_ERR_CLOSED;
     if (s->state == LINNET_SCTP_CLOSED) return LINNET_ERR_STATE;
     if (!data || len == 0 || how->max_retransmits < -1) return LINNET_ERR_ARG;
     if (len > s->peer_max_message || len > s->send_len) return LINNET_ERR_LIMIT;
-    if (how->stream >= OUR_STREAMS || (s->peer_tag && how->stream >= s->peer_streams)) return LINNET_ERR_LIMIT;
+    if (how->stream >= OUR_STREAMS || (s->peer_tag && how->stream >= s->peer_streams))
+        return LINNET_ERR_LIMIT;
     return 0;
 }
 
-int linnet_sctp_send(linnet_sctp_t *s, uint64_t now_us, const linnet_sctp_send_t *how, const uint8_t *data, size_t len) {
+int linnet_sctp_send(linnet_sctp_t *s, uint64_t now_us, const linnet_sctp_send_t *how,
+                     const uint8_t *data, size_t len) {
     linnet_sctp_stream_t *stream;
     size_t done;
     int n = check_send(s, how, data, len);
@@ -166,15 +171,16 @@ static void number(linnet_sctp_t *s, sctp_record_t *r) {
     r->tsn = s->next_tsn++;
     if (!(r->flags & DATA_UNORDERED)) {
         linnet_sctp_stream_t *stream = linnet_sctp_find_stream(s->out, r->stream, 1);
-        if (!stream) return; /* cannot be: linnet_sctp_send made the entry, a reset waits for the record */
+        /* cannot be: linnet_sctp_send made the entry, a reset waits for the record */
+        if (!stream) return;
         r->ssn = stream->next_ssn;
         if (r->flags & DATA_END) stream->next_ssn++;
     }
     step_unsent(s);
 }
 
-/* A message that had begun to leave keeps one more TSN: without it the peer, which has all that was sent, would
- * hold the beginning for ever, since no FORWARD TSN could pass it. */
+/* A message that had begun to leave keeps one more TSN: without it the peer, which has all that
+ * was sent, would hold the beginning for ever, since no FORWARD TSN could pass it. */
 static void kill_unsent(linnet_sctp_t *s, uint32_t message) {
     uint32_t offset = s->unsent;
     uint32_t n = s->n_unsent;
@@ -242,16 +248,21 @@ static int is_given_up(const linnet_sctp_t *s, const sctp_record_t *r, uint64_t 
 }
 
 void linnet_sctp_put_forward_tsn(linnet_sctp_t *s, wire_out_t *out) {
-    struct { uint16_t stream, ssn; } skipped[LINNET_SCTP_STREAM_SLOTS];
+    struct {
+        uint16_t stream, ssn;
+    } skipped[LINNET_SCTP_STREAM_SLOTS];
     uint32_t offset = s->head;
     uint32_t n = s->n_sent;
     size_t i, used = 0;
     if (!tsn_after(s->advanced, s->peer_cum)) return;
     while (n) {
         const sctp_record_t *r = at(s, offset);
-        if (r->state == R_ABANDONED && !(r->flags & DATA_UNORDERED) && !tsn_after(r->tsn, s->advanced)) {
-            for (i = 0; i < used && skipped[i].stream != r->stream; i++) {}
-            if (i < LINNET_SCTP_STREAM_SLOTS) { /* as many streams as `out` has entries, so always */
+        if (r->state == R_ABANDONED && !(r->flags & DATA_UNORDERED) &&
+            !tsn_after(r->tsn, s->advanced)) {
+            for (i = 0; i < used && skipped[i].stream != r->stream; i++) {
+            }
+            /* as many streams as `out` has entries, so always */
+            if (i < LINNET_SCTP_STREAM_SLOTS) {
                 skipped[i].stream = r->stream;
                 skipped[i].ssn = r->ssn;
                 if (i == used) used++;
@@ -320,7 +331,8 @@ void linnet_sctp_t3_expired(linnet_sctp_t *s, uint64_t now) {
     s->counters.t3_expired++;
     linnet_sctp_count_error(s);
     if (s->is_over) return;
-    if (!s->is_probing) { /* RFC 9260 7.2.3; a probe of a closed window says nothing about congestion */
+    /* RFC 9260 7.2.3; a probe of a closed window says nothing about congestion */
+    if (!s->is_probing) {
         s->ssthresh = max_u32(s->cwnd / 2, 4u * s->mtu);
         s->cwnd = s->mtu;
         s->partial_acked = 0;
@@ -341,7 +353,8 @@ static int is_fit(const wire_out_t *out, uint32_t len) {
     return out->len - out->pos >= DATA_HEADER_LEN + len + wire_pad4(len);
 }
 
-/* The I bit (RFC 9260 3.3.1) asks for a SACK at once: after a loss, and when nothing more may follow it. */
+/* The I bit (RFC 9260 3.3.1) asks for a SACK at once: after a loss, and when nothing more may
+ * follow it. */
 static void put_record(linnet_sctp_t *s, uint64_t now, wire_out_t *out, sctp_record_t *r) {
     int is_last = r->sends > 0 || s->flight + r->len >= s->cwnd || s->is_probing;
     uint8_t flags = (uint8_t)(r->flags | (is_last ? DATA_IMMEDIATE : 0));
@@ -377,7 +390,8 @@ static int is_window_open(linnet_sctp_t *s, uint32_t len) {
 static void put_again(linnet_sctp_t *s, uint64_t now, wire_out_t *out) {
     uint32_t offset = s->head;
     uint32_t n = s->n_sent;
-    int has_credit = s->fast_credit; /* 7.2.4: the first packet of a fast retransmission ignores cwnd */
+    /* 7.2.4: the first packet of a fast retransmission ignores cwnd */
+    int has_credit = s->fast_credit;
     while (n && s->n_retransmit) {
         sctp_record_t *r = at(s, offset);
         if (r->state == R_AGAIN && now > r->expires_us && s->peer_has_forward) {
@@ -385,19 +399,23 @@ static void put_again(linnet_sctp_t *s, uint64_t now, wire_out_t *out) {
             advance(s);
         }
         if (r->state == R_AGAIN) {
-            if (!is_fit(out, r->len) || (s->flight >= s->cwnd && !has_credit) || !is_window_open(s, r->len)) return;
+            if (!is_fit(out, r->len) || (s->flight >= s->cwnd && !has_credit) ||
+                !is_window_open(s, r->len))
+                return;
             s->n_retransmit--;
             s->counters.retransmits++;
             s->fast_credit = 0;
             put_record(s, now, out, r);
-            if (r->tsn == s->peer_cum + 1) s->t3 = is_up(s) ? now + s->t3_us : NEVER; /* RFC 9260 6.3.2 R1 */
+            /* RFC 9260 6.3.2 R1 */
+            if (r->tsn == s->peer_cum + 1) s->t3 = is_up(s) ? now + s->t3_us : NEVER;
         }
         if (--n) offset = after(s, offset);
     }
     s->fast_credit = 0;
 }
 
-/* RFC 9260 7.2.1: a path that was idle is not known any more; half the window for every RTO, down to the start. */
+/* RFC 9260 7.2.1: a path that was idle is not known any more; half the window for every RTO,
+ * down to the start. */
 static void decay(linnet_sctp_t *s, uint64_t now) {
     uint64_t idle = now - s->last_data_us;
     if (s->n_sent || s->last_data_us == 0) return;
@@ -433,7 +451,8 @@ static void drop_dead(linnet_sctp_t *s) {
 
 void linnet_sctp_put_data(linnet_sctp_t *s, uint64_t now, wire_out_t *out) {
     size_t from = out->pos;
-    if (s->state > LINNET_SCTP_SHUTDOWN_PENDING && s->state != LINNET_SCTP_SHUTDOWN_RECEIVED) return;
+    if (s->state > LINNET_SCTP_SHUTDOWN_PENDING && s->state != LINNET_SCTP_SHUTDOWN_RECEIVED)
+        return;
     if (s->burst == 0) return;
     if (s->n_retransmit) put_again(s, now, out);
     if (s->n_retransmit == 0 && s->n_unsent) put_new(s, now, out);
@@ -447,8 +466,8 @@ typedef struct {
     uint32_t cum, window;
     uint16_t n_gaps;
     wire_in_t gaps;
-    uint32_t acked;    /* payload bytes acknowledged for the first time */
-    uint32_t latest;   /* highest `order` acknowledged for the first time */
+    uint32_t acked;  /* payload bytes acknowledged for the first time */
+    uint32_t latest; /* highest `order` acknowledged for the first time */
     int is_new;
 } sack_t;
 
@@ -466,7 +485,8 @@ static int read_sack(const linnet_sctp_t *s, sack_t *k, wire_in_t in) {
         uint32_t end = wire_u16(&in);
         if (!wire_ok(&in)) break;
         /* Blocks ascend, and acknowledge only what has left. */
-        if (start <= last || end < start || tsn_after(k->cum + end, s->next_tsn - 1)) return LINNET_ERR_PACKET;
+        if (start <= last || end < start || tsn_after(k->cum + end, s->next_tsn - 1))
+            return LINNET_ERR_PACKET;
         last = end;
     }
     wire_skip(&in, 4 * (size_t)n_duplicates);
@@ -524,9 +544,9 @@ static void take_gaps(linnet_sctp_t *s, uint64_t now, sack_t *k) {
     }
 }
 
-/* RFC 9260 7.2.4: the third report that a TSN is missing while what left later arrives. "Later" is told by the
- * order of transmissions, not of TSNs: so a fast retransmission that is lost too is noticed without a timer
- * (as RFC 8985 does for TCP), where 7.2.4 would have us wait for T3. */
+/* RFC 9260 7.2.4: the third report that a TSN is missing while what left later arrives. "Later"
+ * is told by the order of transmissions, not of TSNs: so a fast retransmission that is lost too
+ * is noticed without a timer (as RFC 8985 does for TCP), where 7.2.4 would have us wait for T3. */
 static void count_missing(linnet_sctp_t *s, uint64_t now, const sack_t *k) {
     uint32_t offset = s->head;
     uint32_t n = s->n_sent;
@@ -609,7 +629,8 @@ int linnet_sctp_on_sack(linnet_sctp_t *s, uint64_t now, wire_in_t body) {
     return 0;
 }
 
-/* A SHUTDOWN acknowledges like a SACK without gaps, but says nothing about the window (RFC 9260 9.2). */
+/* A SHUTDOWN acknowledges like a SACK without gaps, but says nothing about the window (RFC 9260
+ * 9.2). */
 void linnet_sctp_on_cum_ack(linnet_sctp_t *s, uint64_t now, uint32_t cum) {
     sack_t k;
     memset(&k, 0, sizeof(k));

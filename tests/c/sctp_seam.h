@@ -1,5 +1,6 @@
-/* A crypto seam for the tests of SCTP: repeatable randomness and a keyed sum instead of HMAC-SHA1. SCTP asks
- * only that other input gives another result; the real backend is tested on its own and through the session. */
+/* A crypto seam for the tests of SCTP: repeatable randomness and a keyed sum instead of HMAC-
+ * SHA1. SCTP asks only that other input gives another result; the real backend is tested on its
+ * own and through the session. */
 #ifndef SCTP_SEAM_H
 #define SCTP_SEAM_H
 
@@ -33,8 +34,8 @@ void linnet_hmac_sha1_init(linnet_hmac_sha1_t *h, const uint8_t *key, size_t key
     for (i = 0; i < key_len; i++) h->opaque[0] = seam_mix(h->opaque[0] ^ key[i]);
 }
 
-void linnet_hmac_sha1_compute(const linnet_hmac_sha1_t *h, const uint8_t *a, size_t a_len, const uint8_t *b,
-                              size_t b_len, uint8_t out[LINNET_SHA1_LEN]) {
+void linnet_hmac_sha1_compute(const linnet_hmac_sha1_t *h, const uint8_t *a, size_t a_len,
+                              const uint8_t *b, size_t b_len, uint8_t out[LINNET_SHA1_LEN]) {
     uint64_t state = h->opaque[0];
     size_t i;
     for (i = 0; i < a_len; i++) state = seam_mix(state ^ a[i]);

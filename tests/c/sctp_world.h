@@ -1,5 +1,6 @@
-/* Two SCTP associations joined by a virtual network: delay, jitter (which reorders), loss, duplication, a rate, an
- * outage, all from one seed. In C so that millions of packets take seconds; Python sets the scene and looks. */
+/* Two SCTP associations joined by a virtual network: delay, jitter (which reorders), loss,
+ * duplication, a rate, an outage, all from one seed. In C so that millions of packets take
+ * seconds; Python sets the scene and looks. */
 #ifndef SCTP_WORLD_H
 #define SCTP_WORLD_H
 
@@ -19,7 +20,8 @@ typedef struct {
 
 typedef struct world {
     uint64_t now, prng, n_flown;
-    uint32_t loss_ppm[2], duplicate_ppm, delay_us, jitter_us, bits_per_s; /* loss_ppm[i]: of what end i sends */
+    /* loss_ppm[i]: of what end i sends */
+    uint32_t loss_ppm[2], duplicate_ppm, delay_us, jitter_us, bits_per_s;
     uint64_t outage_from, outage_to, busy_until[2];
     uint64_t sent[2], lost[2], overflow, steps;
     int drop_next[2]; /* lose exactly the next n packets of that end */
@@ -89,10 +91,12 @@ static void world_transmit(world_t *w, int from, const uint8_t *bytes, size_t le
     }
     if (w->bits_per_s) {
         if (w->busy_until[from] < w->now) w->busy_until[from] = w->now;
-        w->busy_until[from] += (uint64_t)(len + 65) * 8 * 1000000 / w->bits_per_s; /* IP, UDP, DTLS */
+        /* IP, UDP, DTLS */
+        w->busy_until[from] += (uint64_t)(len + 65) * 8 * 1000000 / w->bits_per_s;
         leaves = w->busy_until[from];
     }
-    if ((w->now >= w->outage_from && w->now < w->outage_to) || world_random(w) % 1000000 < w->loss_ppm[from]) {
+    if ((w->now >= w->outage_from && w->now < w->outage_to) ||
+        world_random(w) % 1000000 < w->loss_ppm[from]) {
         w->lost[from]++;
         return;
     }
@@ -124,7 +128,8 @@ static uint64_t world_next(const world_t *w) {
     return at < w->now ? w->now : at;
 }
 
-/* One step in time: to the next packet or timer, but not past `until`. 0 when nothing is left to happen by then. */
+/* One step in time: to the next packet or timer, but not past `until`. 0 when nothing is left to
+ * happen by then. */
 static int world_step(world_t *w, uint64_t until) {
     uint64_t at;
     world_drain(w);
@@ -150,7 +155,8 @@ static int world_run(world_t *w, uint64_t until) {
     return n;
 }
 
-static world_t *world_new(uint64_t seed, uint32_t max_message, uint32_t send_len, uint32_t recv_len) {
+static world_t *world_new(uint64_t seed, uint32_t max_message, uint32_t send_len,
+                          uint32_t recv_len) {
     world_t *w = calloc(1, sizeof(*w));
     int i;
     for (i = 0; i < WORLD_FLYING; i++) w->spare[i] = i;
@@ -161,7 +167,8 @@ static world_t *world_new(uint64_t seed, uint32_t max_message, uint32_t send_len
         linnet_sctp_config_t config;
         memset(&config, 0, sizeof(config));
         config.max_message = max_message;
-        config.send_mem = w->mem[i] = malloc(send_len); /* uninitialised on purpose: valgrind and ASan watch */
+        /* uninitialised on purpose: valgrind and ASan watch */
+        config.send_mem = w->mem[i] = malloc(send_len);
         config.send_len = send_len;
         config.recv_mem = w->mem[2 + i] = malloc(recv_len);
         config.recv_len = recv_len;
@@ -179,14 +186,15 @@ static void world_free(world_t *w) {
     free(w);
 }
 
-/* --- bulk: n messages each way on `streams` streams, sizes spread evenly over the logarithm, contents checked --- */
+/* --- bulk: n messages each way on `streams` streams, sizes spread evenly over the logarithm,
+ * contents checked --- */
 
 typedef struct {
     uint32_t n, streams, max_len;
     uint8_t unordered;
     int32_t max_retransmits;
     uint32_t lifetime_ms;
-    uint64_t limit_us;   /* give up at this virtual time */
+    uint64_t limit_us; /* give up at this virtual time */
     /* results */
     uint32_t received[2], out_of_order, corrupt;
     uint64_t bytes[2], longest_gap_us;
@@ -198,7 +206,8 @@ static uint32_t bulk_size(const bulk_t *b, int from, uint32_t i) {
     while ((1u << (bits + 1)) <= b->max_len) bits++;
     size = 1u << r % (bits + 1);
     size += (uint32_t)((r >> 8) % size);
-    /* The number is in the first bytes; a shorter message can only be told by its place in an ordered stream. */
+    /* The number is in the first bytes; a shorter message can only be told by its place in an
+     * ordered stream. */
     if (size < 5 && (b->unordered || b->max_retransmits >= 0 || b->lifetime_ms)) size = 5;
     return size > b->max_len ? b->max_len : size;
 }
@@ -211,8 +220,10 @@ static uint8_t bulk_byte_at(int from, uint32_t i, uint32_t at) {
     return at < 3 ? (uint8_t)(i >> 8 * at) : bulk_byte(from, i, at);
 }
 
-/* Returns the message's number, or -1 when it is not what was sent. `expected`: the next one in order. */
-static int64_t bulk_check(const bulk_t *b, int from, const uint8_t *data, uint32_t len, uint32_t expected) {
+/* Returns the message's number, or -1 when it is not what was sent. `expected`: the next one in
+ * order. */
+static int64_t bulk_check(const bulk_t *b, int from, const uint8_t *data, uint32_t len,
+                          uint32_t expected) {
     uint32_t i = expected, k;
     if (len >= 5) i = (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16;
     if (i >= b->n || len != bulk_size(b, from, i)) return -1;
@@ -222,7 +233,8 @@ static int64_t bulk_check(const bulk_t *b, int from, const uint8_t *data, uint32
     return i;
 }
 
-static void bulk_receive(world_t *w, bulk_t *b, int at, uint32_t *last, uint8_t *seen, uint8_t *buf, uint32_t cap) {
+static void bulk_receive(world_t *w, bulk_t *b, int at, uint32_t *last, uint8_t *seen, uint8_t *buf,
+                         uint32_t cap) {
     uint16_t stream;
     uint32_t ppid;
     int n;
@@ -241,7 +253,8 @@ static void bulk_receive(world_t *w, bulk_t *b, int at, uint32_t *last, uint8_t 
     }
 }
 
-/* The virtual time it took in us, or -1 when the limit came first. A lossy bulk ends when nothing is buffered. */
+/* The virtual time it took in us, or -1 when the limit came first. A lossy bulk ends when
+ * nothing is buffered. */
 static int64_t world_bulk(world_t *w, bulk_t *b) {
     static uint8_t buf[300000];
     uint32_t next[2] = {0, 0};
@@ -255,8 +268,8 @@ static int64_t world_bulk(world_t *w, bulk_t *b) {
         uint32_t before = b->received[0] + b->received[1];
         for (i = 0; i < 2; i++) {
             while (next[i] < b->n && linnet_sctp_state(&w->end[i]) == LINNET_SCTP_ESTABLISHED) {
-                linnet_sctp_send_t how = {(uint16_t)(next[i] % b->streams), 53, b->unordered, b->max_retransmits,
-                                          b->lifetime_ms};
+                linnet_sctp_send_t how = {(uint16_t)(next[i] % b->streams), 53, b->unordered,
+                                          b->max_retransmits, b->lifetime_ms};
                 uint32_t len = bulk_size(b, i, next[i]);
                 uint32_t k;
                 for (k = 0; k < len; k++) buf[k] = bulk_byte_at(i, next[i], k);
@@ -270,8 +283,9 @@ static int64_t world_bulk(world_t *w, bulk_t *b) {
             progress = w->now;
         }
         if (next[0] == b->n && next[1] == b->n && !linnet_sctp_buffered(&w->end[0]) &&
-            !linnet_sctp_buffered(&w->end[1]) && (b->max_retransmits >= 0 || b->lifetime_ms ||
-                                                  (b->received[0] == b->n && b->received[1] == b->n))) {
+            !linnet_sctp_buffered(&w->end[1]) &&
+            (b->max_retransmits >= 0 || b->lifetime_ms ||
+             (b->received[0] == b->n && b->received[1] == b->n))) {
             result = (int64_t)(w->now - from);
             break;
         }

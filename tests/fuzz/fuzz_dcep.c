@@ -1,6 +1,6 @@
-/* Fuzz target: data channels whose messages and stream events come from a hostile peer, while the application
- * opens, sends and closes. The input is a program of operations, as in fuzz_sctp.c; SCTP below is real and
- * established with a peer that acknowledges nothing. */
+/* Fuzz target: data channels whose messages and stream events come from a hostile peer, while
+ * the application opens, sends and closes. The input is a program of operations, as in
+ * fuzz_sctp.c; SCTP below is real and established with a peer that acknowledges nothing. */
 #include <stdlib.h>
 
 #include "net/dcep.h"
@@ -22,7 +22,8 @@ static void check(int fact) {
 }
 
 static void drain(fuzz_t *f) {
-    while (linnet_sctp_poll(&f->s, f->now, f->buf, sizeof(f->buf)) > 0) {}
+    while (linnet_sctp_poll(&f->s, f->now, f->buf, sizeof(f->buf)) > 0) {
+    }
 }
 
 static void give(fuzz_t *f, const uint8_t *chunks, size_t len) {
@@ -35,8 +36,10 @@ static void give(fuzz_t *f, const uint8_t *chunks, size_t len) {
 
 static void begin(fuzz_t *f) {
     static const uint8_t SEED[32] = {7};
-    static const uint8_t INIT_ACK[] = {2, 0, 0, 40, 0, 0, 0x12, 0x34, 0, 1, 0, 0, 255, 255, 255, 255, 0, 0, 3, 0xe8,
-                                       0, 7, 0, 8, 0, 0, 0, 7, 0xc0, 0, 0, 4, 0x80, 8, 0, 5, 0x82, 0, 0, 0};
+    static const uint8_t INIT_ACK[] = {2, 0, 0,    40,  0,   0,   0x12, 0x34, 0,    1,
+                                       0, 0, 255,  255, 255, 255, 0,    0,    3,    0xe8,
+                                       0, 7, 0,    8,   0,   0,   0,    7,    0xc0, 0,
+                                       0, 4, 0x80, 8,   0,   5,   0x82, 0,    0,    0};
     static const uint8_t COOKIE_ACK[] = {11, 0, 0, 4};
     linnet_sctp_config_t config;
     memset(&config, 0, sizeof(config));
@@ -62,16 +65,18 @@ static void take_events(fuzz_t *f) {
     int kind, n = 0;
     while ((kind = linnet_dcep_event(&f->d, &event)) != LINNET_DCEP_EVENT_NONE) {
         check(kind == LINNET_DCEP_EVENT_OPENED || kind == LINNET_DCEP_EVENT_CLOSED);
-        check(event.handle >= 0 && event.handle <= UINT16_MAX && event.label_len <= LINNET_SCTP_LABEL_MAX);
+        check(event.handle >= 0 && event.handle <= UINT16_MAX &&
+              event.label_len <= LINNET_SCTP_LABEL_MAX);
         check(++n <= 2 * LINNET_SCTP_STREAMS);
     }
 }
 
 static void operate(fuzz_t *f, wire_in_t *in) {
     static const uint16_t PPIDS[] = {50, 50, 50, 51, 53, 56, 57, 54};
-    static const int EVENTS[] = {LINNET_SCTP_EVENT_UP, LINNET_SCTP_EVENT_PEER_RESET, LINNET_SCTP_EVENT_RESET_DONE,
-                                 LINNET_SCTP_EVENT_PEER_RESET, LINNET_SCTP_EVENT_RESET_DONE,
-                                 LINNET_SCTP_EVENT_RESTARTED, LINNET_SCTP_EVENT_LOST, LINNET_SCTP_EVENT_CLOSED};
+    static const int EVENTS[] = {LINNET_SCTP_EVENT_UP,         LINNET_SCTP_EVENT_PEER_RESET,
+                                 LINNET_SCTP_EVENT_RESET_DONE, LINNET_SCTP_EVENT_PEER_RESET,
+                                 LINNET_SCTP_EVENT_RESET_DONE, LINNET_SCTP_EVENT_RESTARTED,
+                                 LINNET_SCTP_EVENT_LOST,       LINNET_SCTP_EVENT_CLOSED};
     uint8_t op = wire_u8(in);
     uint8_t operand = wire_u8(in);
     uint8_t len = wire_u8(in);
@@ -83,7 +88,8 @@ static void operate(fuzz_t *f, wire_in_t *in) {
     case 0:
     case 1:
     case 2:
-        n = linnet_dcep_on_message(&f->d, &f->s, f->now, operand & 15, PPIDS[op >> 5], data, bytes.len, &message);
+        n = linnet_dcep_on_message(&f->d, &f->s, f->now, operand & 15, PPIDS[op >> 5], data,
+                                   bytes.len, &message);
         check(n == LINNET_DCEP_CONTROL || n == LINNET_ERR_PACKET || n == LINNET_DCEP_DATA);
         if (n == LINNET_DCEP_DATA) check(message.len <= bytes.len);
         break;
@@ -92,8 +98,13 @@ static void operate(fuzz_t *f, wire_in_t *in) {
                                (operand >> 1 & 3) - 1, 0, operand & 8 ? operand >> 4 : -1);
         break;
     case 4: (void)linnet_dcep_close(&f->d, &f->s, f->now, operand); break;
-    case 5: (void)linnet_dcep_send(&f->d, &f->s, f->now, operand, op >> 3 & 1, data, bytes.len); break;
-    case 6: linnet_dcep_on_sctp_event(&f->d, &f->s, f->now, EVENTS[op >> 5], operand == 255 ? 65535 : operand & 15); break;
+    case 5:
+        (void)linnet_dcep_send(&f->d, &f->s, f->now, operand, op >> 3 & 1, data, bytes.len);
+        break;
+    case 6:
+        linnet_dcep_on_sctp_event(&f->d, &f->s, f->now, EVENTS[op >> 5],
+                                  operand == 255 ? 65535 : operand & 15);
+        break;
     default:
         if (op & 8) linnet_dcep_set_role(&f->d, operand & 1);
         f->now += (uint64_t)operand * 1000;

@@ -1,8 +1,8 @@
 /* Fuzz target: an SCTP association under a hostile peer and a busy application.
  *
- * The input is a program: its first byte chooses the state to begin in, then each operation is one byte and its
- * operands. Packets get a right header and checksum, so that the fuzzer works on chunks. After every operation the
- * books of the association are checked against its lists. */
+ * The input is a program: its first byte chooses the state to begin in, then each operation is
+ * one byte and its operands. Packets get a right header and checksum, so that the fuzzer works
+ * on chunks. After every operation the books of the association are checked against its lists. */
 #include <stdlib.h>
 
 #include "net/sctp_internal.h"
@@ -16,7 +16,8 @@ typedef struct {
     uint64_t now;
     _Alignas(8) uint8_t send_mem[MEM], recv_mem[MEM];
     uint8_t buf[70000];
-    uint8_t cookie[COOKIE_LEN]; /* the last one that the association handed out, and the tag it goes with */
+    /* the last one that the association handed out, and the tag it goes with */
+    uint8_t cookie[COOKIE_LEN];
     uint32_t cookie_tag;
 } fuzz_t;
 
@@ -35,7 +36,8 @@ static void check_sending(const linnet_sctp_t *s) {
         buffered += r->len;
         if (i + 1 == n) break;
         offset += r->size;
-        if (s->send_len - offset < sizeof(*r) || ((const sctp_record_t *)(const void *)(s->send_mem + offset))->state == R_WRAP) {
+        if (s->send_len - offset < sizeof(*r) ||
+            ((const sctp_record_t *)(const void *)(s->send_mem + offset))->state == R_WRAP) {
             offset = 0;
         }
     }
@@ -43,12 +45,14 @@ static void check_sending(const linnet_sctp_t *s) {
 }
 
 static uint32_t count_chain(const linnet_sctp_t *s, uint16_t chunk) {
-    const sctp_chunk_t *c = (const sctp_chunk_t *)(const void *)(s->recv_mem + (size_t)chunk * BLOCK_LEN);
+    const sctp_chunk_t *c =
+        (const sctp_chunk_t *)(const void *)(s->recv_mem + (size_t)chunk * BLOCK_LEN);
     uint32_t n = 1;
     uint16_t block = c->next_block;
     for (; block != NO_BLOCK; n++) {
         check(block < s->n_blocks && n <= s->n_blocks);
-        block = ((const sctp_block_t *)(const void *)(s->recv_mem + (size_t)block * BLOCK_LEN))->next_block;
+        block = ((const sctp_block_t *)(const void *)(s->recv_mem + (size_t)block * BLOCK_LEN))
+                    ->next_block;
     }
     return n;
 }
@@ -65,13 +69,15 @@ static uint32_t count_messages(const linnet_sctp_t *s, uint16_t message, int is_
             chunk = c->next;
         } while (chunk != NO_BLOCK);
         if (!is_list_of_messages) break; /* `pending` is one chain of chunks */
-        message = ((const sctp_chunk_t *)(const void *)(s->recv_mem + (size_t)message * BLOCK_LEN))->next_message;
+        message = ((const sctp_chunk_t *)(const void *)(s->recv_mem + (size_t)message * BLOCK_LEN))
+                      ->next_message;
     }
     return n;
 }
 
 static void check_receiving(const linnet_sctp_t *s) {
-    uint32_t used = count_messages(s, s->pending, 0) + count_messages(s, s->held, 1) + count_messages(s, s->ready, 1);
+    uint32_t used = count_messages(s, s->pending, 0) + count_messages(s, s->held, 1) +
+                    count_messages(s, s->ready, 1);
     check(used + s->n_free == s->n_blocks);
     check(s->highest == s->cum || tsn_after(s->highest, s->cum));
 }
@@ -179,9 +185,7 @@ static void operate(fuzz_t *f, wire_in_t *in) {
     wire_span_t rest;
     linnet_sctp_send_t how;
     switch (op & 15) {
-    case 8:
-        f->now += (uint64_t)operand * 1000;
-        break;
+    case 8: f->now += (uint64_t)operand * 1000; break;
     case 9:
         memset(&how, 0, sizeof(how));
         how.stream = op >> 6;
@@ -217,7 +221,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     begin(&fuzz, how);
     if (how & 128) { /* raw: the rest is one packet as it is */
         wire_span_t rest = wire_take(&in, wire_left(&in));
-        (void)linnet_sctp_input(&fuzz.s, &fuzz.rng, fuzz.now, rest.len ? rest.data : data, rest.len);
+        (void)linnet_sctp_input(&fuzz.s, &fuzz.rng, fuzz.now, rest.len ? rest.data : data,
+                                rest.len);
     }
     for (ops = 0; wire_left(&in) >= 3 && ops < OPS_MAX; ops++) {
         operate(&fuzz, &in);
