@@ -8,12 +8,13 @@
 #   it, not when the server's own debounce of 150 ms is over.
 
 from . import sdp
-from .compat import const, json, rand_bytes
+from .compat import const, json_loads, rand_bytes
 from .errors import Protocol
 from .log import DEBUG, INFO, log
 from .receivers import Receivers
 
 _GONE_KEPT = const(31)
+_MAX_CANDIDATES = const(32)  # of one description; a server sends two to eight
 
 
 class Negotiation:
@@ -162,9 +163,9 @@ class Negotiation:
     def _apply_transport(self, answer):
         engine = self._engine
         now = engine.driver.now()
+        if not answer.ufrag or not answer.pwd:
+            raise Protocol("sdp", "the answer has no ICE credentials")
         if answer.ufrag != self._remote_ufrag:
-            if not answer.ufrag or not answer.pwd:
-                raise Protocol("sdp", "the answer has no ICE credentials")
             if answer.setup not in ("active", "passive"):
                 raise Protocol("sdp", "the answer chose no DTLS role")
             # A peer that is active sends the ClientHello: we are its server.
@@ -207,6 +208,7 @@ class Negotiation:
         session.unpublish(now)
 
     def _apply_receivers(self, answer, mid_to_track):
+        coming = {}
         for i in range(len(answer.sections)):
             mine, theirs = self.local.sections[i], answer.sections[i]
             if mine.kind != "audio" or mine.direction != "recvonly":
@@ -216,10 +218,8 @@ class Negotiation:
             if sid in self._refused or sid in self._gone:
                 sends = False
             if sid and theirs.ssrc and sends:
-                self.receivers.set(mine.mid, sid, theirs.ssrc, _opus_number(theirs))
-            else:
-                self.receivers.clear(mine.mid)
-        self.receivers.fill()
+                coming[mine.mid] = (sid, theirs.ssrc, _opus_number(theirs))
+        self.receivers.replace(coming)
         self._say_no_room(self.receivers.waiting())
 
     def on_trickle(self, message):
@@ -227,15 +227,15 @@ class Negotiation:
         if not text:
             return
         try:
-            init = json.loads(text)
-            line = init.get("candidate", "")
+            line = json_loads(text).get("candidate", None) or ""
+            candidate = sdp.parse_candidate(line)
         except (ValueError, AttributeError):
-            raise Protocol("sdp", "a trickled candidate is not JSON")
-        candidate = sdp.parse_candidate(line) if line else None
+            raise Protocol("sdp", "a trickled candidate is not the JSON of one")
         if candidate is None:
             return
         if not self._remote_ufrag:
-            self._waiting_candidates.append(candidate)
+            if len(self._waiting_candidates) < _MAX_CANDIDATES:
+                self._waiting_candidates.append(candidate)
         else:
             self._add_candidate(candidate)
             self._engine.drain()
@@ -244,7 +244,7 @@ class Negotiation:
         if candidate.transport != "udp" or candidate.component != 1:
             return
         key = (candidate.ip, candidate.port)
-        if key in self._known_candidates:
+        if key in self._known_candidates or len(self._known_candidates) == _MAX_CANDIDATES:
             return
         self._known_candidates.add(key)
         self._engine.session.add_remote_candidate(

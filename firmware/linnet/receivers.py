@@ -4,8 +4,6 @@
 # away and may bring another track later; a slot is a place in the core's mix, and
 # there are `cap` of them. A track without a slot waits for one that becomes free.
 
-from .log import INFO, log
-
 
 class _Coming:
     """What an answer said about one receive section."""
@@ -51,15 +49,17 @@ class Receivers:
                 return one.sid
         return None
 
-    def set(self, mid, sid, ssrc, payload_type):
-        """This section brings this track; it plays if there is a slot."""
-        old = self._coming.get(mid)
-        if old is not None and old.is_same(sid, ssrc, payload_type):
-            return
-        self.clear(mid)
-        one = self._coming[mid] = _Coming(sid, ssrc, payload_type)
-        if self._free:
-            self._start(one)
+    def replace(self, coming):
+        """What the newest answer says: {mid: (sid, ssrc, payload type)}. Whatever plays does so
+        if there is a slot."""
+        # First what ends: a track that moves to another section must not be ended by its old one.
+        for mid, one in list(self._coming.items()):
+            if mid not in coming or not one.is_same(*coming[mid]):
+                self.clear(mid)
+        for mid in coming:
+            if mid not in self._coming:
+                self._coming[mid] = _Coming(*coming[mid])
+        self.fill()
 
     def clear(self, mid):
         """This section brings nothing."""
@@ -77,10 +77,9 @@ class Receivers:
 
     def fill(self):
         """Give slots that became free to the tracks that wait."""
-        for mid in sorted(self._coming):
+        for mid in sorted(self._coming, key=int):
             one = self._coming[mid]
             if one.slot is None and self._free:
-                log(INFO, "receivers", "a slot became free for", one.sid)
                 self._start(one)
 
     def set_gain(self, sid, gain):

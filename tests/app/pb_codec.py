@@ -6,6 +6,7 @@
 import struct
 
 from linnet import schema
+from linnet.utf8 import is_utf8
 
 _ERR_PACKET, _ERR_SPACE = -2, -3
 _INT, _INT64, _BOOL, _FLOAT, _BYTES, _STRING, _MSG = 1, 2, 3, 4, 5, 6, 7
@@ -62,9 +63,7 @@ def _number(out, number, kind, value):
 
 
 def _text(data):
-    try:
-        str(data, "utf-8")
-    except (ValueError, UnicodeError):
+    if not is_utf8(data):
         raise _Bad
     return data
 
