@@ -188,7 +188,8 @@ class SignalClient:
             self._to_write.set()  # a ping wants its pong
 
     async def _write_loop(self):
-        while True:
+        # wait_for() may lose a cancellation that meets its own end, so the flag is asked too.
+        while not self._closing:
             await self._to_write.wait()
             self._to_write.clear()
             try:
