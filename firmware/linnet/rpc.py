@@ -5,7 +5,7 @@ import asyncio
 
 from .compat import const, hexlify, iscoroutine, rand_bytes
 from .errors import LinnetError, RpcError
-from .log import INFO, log
+from .log import INFO, WARN, log
 
 MAX_PAYLOAD = const(15360)  # bytes of UTF-8, each way
 MAX_MESSAGE = const(256)  # bytes of an error message
@@ -13,6 +13,7 @@ VERSION = const(1)
 MAX_CALLS = const(256)  # under way at once, each way
 
 _ACK_TIMEOUT_MS = const(7000)
+_MAX_TIMEOUT_MS = const(3600000)  # MicroPython's timers end well below the wire's 2^32 ms
 _MINIMUM_SERVER = (1, 8, 0)
 
 Code = RpcError.ErrorCode
@@ -55,9 +56,13 @@ def cut_utf8(text, limit):
 
 
 def _version(text):
+    """The first three numbers of a version; what is none counts as 0."""
     numbers = []
-    for part in text.split("-")[0].split(".")[:3]:
-        numbers.append(int(part) if part.isdigit() else 0)
+    for part in (text.split("-")[0] + ".0.0").split(".")[:3]:
+        try:
+            numbers.append(int(part))
+        except ValueError:
+            numbers.append(0)
     return tuple(numbers)
 
 
@@ -161,17 +166,22 @@ class Rpc:
         self._methods.pop(method, None)
 
     def on_request(self, caller, request):
-        asyncio.create_task(self._answer(caller, request))
+        if self._answering == 2 * MAX_CALLS:
+            log(WARN, "rpc", "dropped a call: too many at once")
+            return
+        self._answering += 1
+        asyncio.create_task(self._answer(caller, request, self._answering > MAX_CALLS))
 
-    async def _answer(self, caller, request):
+    async def _answer(self, caller, request, is_too_much):
         request_id = request.get("id", "")
         send = self._room._data.send
         response = {"request_id": request_id}
-        self._answering += 1
         try:
             # The ack first: the caller gives up without it, however long the handler takes.
             await send({"rpc_ack": {"request_id": request_id}}, True, (caller,))
             try:
+                if is_too_much:
+                    raise RpcError(Code.APPLICATION_ERROR, "too many calls at once")
                 response["payload"] = await self._invoke(caller, request)
             except RpcError as error:
                 response["error"] = _wire_error(error)
@@ -187,9 +197,7 @@ class Rpc:
         handler = self._methods.get(request.get("method", ""))
         if handler is None:
             raise RpcError(Code.UNSUPPORTED_METHOD)
-        if self._answering > MAX_CALLS:
-            raise RpcError(Code.APPLICATION_ERROR, "too many calls at once")
-        timeout_ms = request.get("response_timeout_ms", 0) or 15000
+        timeout_ms = min(request.get("response_timeout_ms", 0) or 15000, _MAX_TIMEOUT_MS)
         data = RpcInvocationData(
             request.get("id", ""), caller, request.get("payload", ""), timeout_ms / 1000
         )
@@ -213,9 +221,13 @@ class Rpc:
 
 
 def _wire_error(error):
-    wire = {"code": error.code, "message": cut_utf8(error.message, MAX_MESSAGE)}
+    code = error.code
+    if not isinstance(code, int) or not 0 <= code <= 0xFFFFFFFF:
+        log(WARN, "rpc", "an RpcError with a code that cannot be sent:", code)
+        code = Code.APPLICATION_ERROR
+    wire = {"code": code, "message": cut_utf8(str(error.message), MAX_MESSAGE)}
     if error.data:
-        wire["data"] = cut_utf8(error.data, MAX_PAYLOAD)
+        wire["data"] = cut_utf8(str(error.data), MAX_PAYLOAD)
     return wire
 
 
