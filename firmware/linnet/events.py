@@ -47,6 +47,8 @@ class EventEmitter:
     def emit(self, event, *args):
         for handler in list(self._handlers.get(event, [])):
             callback, only_once = handler
+            if handler not in self._handlers[event]:
+                continue  # taken off, or called, by an earlier one
             if only_once:
                 self._handlers[event].remove(handler)
             try:
