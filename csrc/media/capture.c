@@ -1,5 +1,5 @@
-/* Microphone side: see capture.h. One struct, then one frame of PCM, then the encoder's state, in one piece of memory;
- * only offsets are kept, so the whole may be moved. */
+/* Microphone side: see capture.h. One struct, then one frame of PCM, then the encoder's state, in
+ * one piece of memory; only offsets are kept, so the whole may be moved. */
 #include "capture.h"
 
 #include "codec.h"
@@ -78,8 +78,8 @@ int linnet_capture_push(linnet_capture_t *c, const int16_t *pcm, size_t n) {
     return (int)taken;
 }
 
-/* Opus answers a frame it need not send with at most 2 bytes. The first one is sent all the same: it tells the
- * receiver that silence follows on purpose, as libwebrtc does. */
+/* Opus answers a frame it need not send with at most 2 bytes. The first one is sent all the same:
+ * it tells the receiver that silence follows on purpose, as libwebrtc does. */
 static int is_suppressed(linnet_capture_t *c, int len) {
     int was_silent = c->is_silent;
     c->is_silent = len <= 2;

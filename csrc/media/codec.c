@@ -1,4 +1,5 @@
-/* Opus behind our own names: see codec.h. Results of libopus are turned into ours here and nowhere else. */
+/* Opus behind our own names: see codec.h. Results of libopus are turned into ours here and nowhere
+ * else. */
 #include "codec.h"
 
 #include <opus.h>

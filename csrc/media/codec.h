@@ -1,7 +1,8 @@
 /* The one place that calls libopus (RFC 6716): encoder and decoder in the caller's memory, mono.
  *
- * Works with the fixed-point and the floating-point build alike. A stereo packet is decoded to mono by Opus itself.
- * Also the packet's framing (RFC 6716 3), read without libopus. Not used: multistream, DRED, deep PLC. */
+ * Works with the fixed-point and the floating-point build alike. A stereo packet is decoded to mono
+ * by Opus itself. Also the packet's framing (RFC 6716 3), read without libopus. Not used:
+ * multistream, DRED, deep PLC. */
 #ifndef LINNET_CODEC_H
 #define LINNET_CODEC_H
 
@@ -17,7 +18,8 @@ uint32_t linnet_opus_duration(const uint8_t *packet, size_t len);
 size_t linnet_encoder_size(void); /* a multiple of 16 */
 /* cfg as linnet_media_resolve left it; mem aligned to 8 bytes. */
 int linnet_encoder_init(void *mem, const linnet_media_config_t *cfg);
-/* n samples at the codec rate, one frame. Packet length; <= 2 = DTX: nothing to say. LINNET_ERR_ARG / _SPACE. */
+/* n samples at the codec rate, one frame. Packet length; <= 2 = DTX: nothing to say. LINNET_ERR_ARG
+ * / _SPACE. */
 int linnet_encode(void *mem, const int16_t *pcm, size_t n, uint8_t *packet, size_t cap);
 int linnet_encoder_set_loss(void *mem, uint32_t percent);
 void linnet_encoder_reset(void *mem);

@@ -1,7 +1,8 @@
 /* Playout buffer with a fixed target delay: see jitter.h for how it plays.
  *
- * put() only files packets by sequence number; get() alone moves the playout point. What decides there: is the oldest
- * packet due, is it ahead of the point (silence or loss), or is there none (starved)? */
+ * put() only files packets by sequence number; get() alone moves the playout point. What decides
+ * there: is the oldest packet due, is it ahead of the point (silence or loss), or is there none
+ * (starved)? */
 #include "jitter.h"
 
 #include "codec.h"
@@ -37,7 +38,8 @@ static void release(linnet_jitter_t *j, linnet_jitter_slot_t *slot) {
     j->buffered -= slot->duration;
 }
 
-/* Moves `next` up to `sequence` and forgets what was held before it. `is_played`: the last number passed was played. */
+/* Moves `next` up to `sequence` and forgets what was held before it. `is_played`: the last number
+ * passed was played. */
 static void advance(linnet_jitter_t *j, uint16_t sequence, int is_played) {
     uint16_t steps = (uint16_t)(sequence - j->next);
     for (uint16_t i = 0; i < steps && i < LINNET_JITTER_PACKETS; i++) {
@@ -69,7 +71,8 @@ void linnet_jitter_flush(linnet_jitter_t *j) {
     j->excess = j->dearth = 0;
 }
 
-/* Before anything was played, an older packet than the first may still come: 1 when all held ones stay in reach. */
+/* Before anything was played, an older packet than the first may still come: 1 when all held ones
+ * stay in reach. */
 static int fits_before(const linnet_jitter_t *j, uint16_t sequence) {
     for (size_t i = 0; i < LINNET_JITTER_PACKETS; i++) {
         const linnet_jitter_slot_t *slot = &j->slot[i];
@@ -178,7 +181,8 @@ static int answer(linnet_jitter_t *j, int kind, uint32_t duration) {
     return kind;
 }
 
-/* The oldest packet with sound. Packets of padding in front are used up; one behind a missing packet waits. */
+/* The oldest packet with sound. Packets of padding in front are used up; one behind a missing
+ * packet waits. */
 static linnet_jitter_slot_t *find_head(linnet_jitter_t *j) {
     for (uint16_t i = 0, first = j->next; i < LINNET_JITTER_PACKETS && j->held > 0; i++) {
         uint16_t sequence = (uint16_t)(first + i);
@@ -196,7 +200,8 @@ static void start_watching(linnet_jitter_t *j) {
     j->most = 0;
 }
 
-/* Nothing is there: late, lost, or silence that was not announced. The point goes on; what it was shows later. */
+/* Nothing is there: late, lost, or silence that was not announced. The point goes on; what it was
+ * shows later. */
 static int play_dry(linnet_jitter_t *j) {
     j->dry += j->frame;
     if (j->dry > (j->is_dtx ? DRY_LIMIT_DTX : DRY_LIMIT)) {
@@ -214,8 +219,9 @@ static int play_dry(linnet_jitter_t *j) {
     return answer(j, LINNET_JITTER_LOST, j->frame);
 }
 
-/* The first packet after a dry spell tells what that was: numbers are missing (lost), the timestamp covers it though
- * none is missing (silence), or neither (it came late, and the delay has grown). Only the counters change. */
+/* The first packet after a dry spell tells what that was: numbers are missing (lost), the timestamp
+ * covers it though none is missing (silence), or neither (it came late, and the delay has grown).
+ * Only the counters change. */
 static void judge_dry_spell(linnet_jitter_t *j, const linnet_jitter_slot_t *head) {
     uint16_t missing = (uint16_t)(head->sequence - j->next);
     int64_t covered = (int64_t)j->dry + (int32_t)(head->timestamp - j->point);
@@ -231,7 +237,8 @@ static void judge_dry_spell(linnet_jitter_t *j, const linnet_jitter_slot_t *head
     j->dry = j->dry_frames = 0;
 }
 
-/* Filling: play when the oldest packet has waited for the target delay, or as much is buffered behind it. */
+/* Filling: play when the oldest packet has waited for the target delay, or as much is buffered
+ * behind it. */
 static int start_playing(linnet_jitter_t *j, uint64_t now_us, const linnet_jitter_slot_t *head) {
     uint64_t waited_us = now_us > head->arrival_us ? now_us - head->arrival_us : 0;
     int is_full = j->held >= LINNET_JITTER_PACKETS - 2;

@@ -1,10 +1,12 @@
-/* Playout buffer of one remote audio track: sorts by sequence number, plays by timestamp, with a fixed target delay.
+/* Playout buffer of one remote audio track: sorts by sequence number, plays by timestamp, with a
+ * fixed target delay.
  *
- * The playout point is a timestamp that moves on by one frame with every get; a packet is played when the point
- * reaches it. So a DTX gap lasts as long as the sender's, a hole in the sequence is concealed, and packets behind the
- * point are still played (the delay grows) until the surplus is skipped in a quiet moment. An adaptive successor
- * replaces jitter.c behind the same functions. Invariants: at most LINNET_JITTER_PACKETS packets are held, all with
- * sequence numbers in [next, next + LINNET_JITTER_PACKETS); a sequence number is played at most once. */
+ * The playout point is a timestamp that moves on by one frame with every get; a packet is played
+ * when the point reaches it. So a DTX gap lasts as long as the sender's, a hole in the sequence is
+ * concealed, and packets behind the point are still played (the delay grows) until the surplus is
+ * skipped in a quiet moment. An adaptive successor replaces jitter.c behind the same functions.
+ * Invariants: at most LINNET_JITTER_PACKETS packets are held, all with sequence numbers in [next,
+ * next + LINNET_JITTER_PACKETS); a sequence number is played at most once. */
 #ifndef LINNET_JITTER_H
 #define LINNET_JITTER_H
 
@@ -36,8 +38,7 @@ typedef struct {
     uint32_t oversize;  /* dropped: longer than LINNET_OPUS_PACKET_MAX */
     uint32_t empty;     /* padding only: fills its sequence number, plays nothing */
     uint32_t lost;      /* frames concealed because their sequence number was missing */
-    uint32_t
-        starved; /* frames concealed because nothing was there, though nothing was lost: delay grew */
+    uint32_t starved;   /* frames concealed because nothing was there yet: the delay grew */
     uint32_t dtx;       /* frames of the sender's silence */
     uint32_t skipped;   /* frames answered with SKIP because the buffer was too full */
     uint32_t stretched; /* frames inserted because the buffer ran low */
@@ -79,15 +80,16 @@ typedef struct {
 } linnet_jitter_t;
 
 void linnet_jitter_init(linnet_jitter_t *j, uint32_t delay_ms); /* 0 = 60 ms */
-/* 1 when held, 0 when dropped and counted; LINNET_ERR_PACKET when it is no Opus packet or too large for a slot
- * (counted; its place will be concealed). len 0: a packet of padding. */
+/* 1 when held, 0 when dropped and counted; LINNET_ERR_PACKET when it is no Opus packet or too large
+ * for a slot (counted; its place will be concealed). len 0: a packet of padding. */
 int linnet_jitter_put(linnet_jitter_t *j, uint64_t now_us, uint16_t sequence, uint32_t timestamp,
                       const uint8_t *payload, size_t len);
-/* Call once per frame of playout; answers LINNET_JITTER_*. *payload stays valid until the next put or get.
- * linnet_jitter_duration then says how many 48 kHz samples the answer stands for: a multiple of 120, <= 5760. */
+/* Call once per frame of playout; answers LINNET_JITTER_*. *payload stays valid until the next put
+ * or get. linnet_jitter_duration then says how many 48 kHz samples the answer stands for: a
+ * multiple of 120, <= 5760. */
 int linnet_jitter_get(linnet_jitter_t *j, uint64_t now_us, const uint8_t **payload, size_t *len);
 uint32_t linnet_jitter_duration(const linnet_jitter_t *j);
-/* The player's word about what it played last: frames are skipped and inserted where it is quiet. */
+/* The player's word about what it played last: where it is quiet, frames are skipped or inserted. */
 void linnet_jitter_set_quiet(linnet_jitter_t *j, int is_quiet);
 uint32_t linnet_jitter_buffered_ms(const linnet_jitter_t *j);
 /* Another source begins: drops what is held, fills again, keeps the counters. */

@@ -32,7 +32,8 @@ static uint32_t log2_q8(uint64_t x) {
 }
 
 static int level_of(uint64_t energy, uint64_t n) {
-    /* Mean square with 16 fraction bits, so that sounds below one step of the converter still have a level. */
+    /* Mean square with 16 fraction bits, so that sounds below one step of the converter still have
+     * a level. */
     uint64_t mean = n ? (energy < UINT64_C(1) << 47 ? (energy << 16) / n : (energy / n) << 16) : 0;
     uint32_t log2, full = (30 + 16) << 8; /* log2 of 32768^2, 16 fraction bits */
     uint32_t db;

@@ -1,8 +1,8 @@
 /* Mixes any number of remote tracks to one mono stream at the device rate.
  *
- * Sums at the codec rate, so one resampler serves all tracks. A limiter turns the sum down while it is over full
- * scale and lets go slowly; below full scale a single track at unity gain passes bit for bit.
- * Invariant: exactly n samples are written, whatever the tracks hold. */
+ * Sums at the codec rate, so one resampler serves all tracks. A limiter turns the sum down while it
+ * is over full scale and lets go slowly; below full scale a single track at unity gain passes bit
+ * for bit. Invariant: exactly n samples are written, whatever the tracks hold. */
 #ifndef LINNET_MIXER_H
 #define LINNET_MIXER_H
 
@@ -31,8 +31,9 @@ typedef struct {
 
 int linnet_mixer_init(linnet_mixer_t *m,
                       const linnet_media_config_t *cfg); /* 0 or LINNET_ERR_ARG */
-/* Fills pcm[0..n) at the device rate, to be played from now_us on; returns the number of tracks that sounded at the
- * end of it. NULL entries are skipped. All tracks must have been made with the mixer's configuration. */
+/* Fills pcm[0..n) at the device rate, to be played from now_us on; returns the number of tracks
+ * that sounded at the end of it. NULL entries are skipped. All tracks must have been made with the
+ * mixer's configuration. */
 int linnet_mixer_pull(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
                       uint64_t now_us, int16_t *pcm, size_t n);
 void linnet_mixer_set_volume(linnet_mixer_t *m, uint16_t gain_q12); /* 4096 = unity, 0 = silence */

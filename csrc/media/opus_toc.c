@@ -1,6 +1,8 @@
-/* Framing of Opus packets (RFC 6716 3), without libopus, so that the playout buffer can be built and tested alone.
+/* Framing of Opus packets (RFC 6716 3), without libopus, so that the playout buffer can be built
+ * and tested alone.
  *
- * Only the duration is wanted. The frame lengths of codes 2 and 3 are left to the decoder, which checks them all. */
+ * Only the duration is wanted. The frame lengths of codes 2 and 3 are left to the decoder, which
+ * checks them all. */
 #include "codec.h"
 
 enum { LONGEST_48K = 5760 }; /* R5: a packet holds at most 120 ms */

@@ -1,5 +1,5 @@
-/* Speaker side of one remote track: see playback.h. One struct, then the PCM of one packet, then the decoder's state,
- * in one piece of memory; only offsets are kept, so the whole may be moved. */
+/* Speaker side of one remote track: see playback.h. One struct, then the PCM of one packet, then
+ * the decoder's state, in one piece of memory; only offsets are kept, so the whole may be moved. */
 #include "playback.h"
 
 #include "codec.h"
@@ -82,7 +82,8 @@ int linnet_playback_init(void *mem, size_t len, const linnet_media_config_t *cfg
     return linnet_decoder_init(decoder_of(p), p->rate);
 }
 
-/* What is decoded already still plays and is led to silence; only the next packet starts a fresh decoder. */
+/* What is decoded already still plays and is led to silence; only the next packet starts a fresh
+ * decoder. */
 static void start_afresh(linnet_playback_t *p) {
     linnet_jitter_flush(&p->jitter);
     p->is_new_source = 1;
@@ -112,7 +113,7 @@ int linnet_playback_put(linnet_playback_t *p, uint64_t now_us, const linnet_rtp_
 
 /* --- making sound --- */
 
-/* Multiplies by a gain that goes from `from` to `to` over the first `over` samples and stays there. */
+/* Multiplies by a gain that goes from `from` to `to` over `over` samples and stays there. */
 static void ramp(int16_t *pcm, uint32_t n, int32_t from, int32_t to, uint32_t over) {
     for (uint32_t i = 0; i < n; i++) {
         int32_t gain = i < over ? from + (int32_t)((int64_t)(to - from) * i / over) : to;
@@ -138,7 +139,8 @@ static void make_up(linnet_playback_t *p, uint32_t n) {
     hand_out(p, n);
 }
 
-/* Some samples of a loss: concealment that goes silent when it lasts. Silence stays silent until a packet comes. */
+/* Some samples of a loss: concealment that goes silent when it lasts. Silence stays silent until a
+ * packet comes. */
 static void bridge(linnet_playback_t *p, uint32_t n) {
     uint32_t start = ms_to_samples(p, FADE_AFTER_MS);
     uint32_t end = 2 * start;
@@ -250,7 +252,8 @@ static void wait_silently(linnet_playback_t *p) {
     hand_out(p, 0);
 }
 
-/* The next stretch of sound into the PCM area. 0 = nothing to play: silence for the rest of this pull. */
+/* The next stretch of sound into the PCM area. 0 = nothing to play: silence for the rest of this
+ * pull. */
 static int refill(linnet_playback_t *p, uint64_t now_us) {
     const uint8_t *payload;
     size_t len;

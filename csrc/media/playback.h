@@ -1,8 +1,10 @@
-/* Speaker side of one remote track: playout buffer, Opus decoder, gain and meter; PCM at the codec rate out.
+/* Speaker side of one remote track: playout buffer, Opus decoder, gain and meter; PCM at the codec
+ * rate out.
  *
- * Never a gap: pull always fills what is asked, with decoded sound, concealment that fades to silence when a loss
- * goes on, comfort noise, or zeros. Malformed packets are counted and concealed. The memory is the caller's.
- * Invariant: only linnet_playback_put looks at packets, only linnet_playback_pull moves the playout point. */
+ * Never a gap: pull always fills what is asked, with decoded sound, concealment that fades to
+ * silence when a loss goes on, comfort noise, or zeros. Malformed packets are counted and
+ * concealed. The memory is the caller's. Invariant: only linnet_playback_put looks at packets, only
+ * linnet_playback_pull moves the playout point. */
 #ifndef LINNET_PLAYBACK_H
 #define LINNET_PLAYBACK_H
 
@@ -31,8 +33,9 @@ size_t linnet_playback_size(
 int linnet_playback_init(void *mem, size_t len, const linnet_media_config_t *cfg);
 /* One authenticated packet. As linnet_jitter_put. A new SSRC starts the track afresh. */
 int linnet_playback_put(linnet_playback_t *p, uint64_t now_us, const linnet_rtp_t *rtp);
-/* Exactly n samples at linnet_media_codec_rate, gain not yet applied. 1 when there was sound, 0 when all is silence.
- * now_us: the time of the first of them. Ask for few at a time (the mixer takes 5 ms): a track starts on a call. */
+/* Exactly n samples at linnet_media_codec_rate, gain not yet applied. 1 when there was sound, 0
+ * when all is silence. now_us: the time of the first of them. Ask for few at a time (the mixer
+ * takes 5 ms): a track starts on a call. */
 int linnet_playback_pull(linnet_playback_t *p, uint64_t now_us, int16_t *pcm, size_t n);
 void linnet_playback_set_gain(linnet_playback_t *p,
                               uint16_t gain_q12); /* 4096 = unity, 0 = silence */

@@ -1,8 +1,9 @@
 /* Windowed-sinc resampler in integers: see resample.h.
  *
  * Output k lies at input position p = k x in / out and is made as soon as input floor(p) is there:
- *   y(k) = sum over j of x[floor(p) - j] x h((frac(p) + j) x scale - HALF),   scale = min(1, out / in)
- * with h in samples of the lower rate, so the filter is causal with a delay of HALF / scale inputs. */
+ *   y(k) = sum over j of x[floor(p) - j] x h((frac(p) + j) x scale - HALF)
+ * with scale = min(1, out / in) and h in samples of the lower rate, so the filter is causal with a
+ * delay of HALF / scale inputs. */
 #include "resample.h"
 
 #include "resample_table.h"

@@ -1,9 +1,11 @@
-/* Sample rate conversion between any two of the nine device rates: windowed sinc, exact rational phase.
+/* Sample rate conversion between any two of the nine device rates: windowed sinc, exact rational
+ * phase.
  *
- * Our own rather than speexdsp's, because that one allocates its state, needs libm and builds its tables in floating
- * point (so its output differs between machines). Integers only: the same bytes everywhere. One 4 KiB table in flash,
- * linear interpolation between its entries. Not implemented: a changing ratio.
- * Invariant: after any number of calls, outputs made = ceil(inputs taken x out / in) exactly: no drift, ever. */
+ * Our own rather than speexdsp's, because that one allocates its state, needs libm and builds its
+ * tables in floating point (so its output differs between machines). Integers only: the same bytes
+ * everywhere. One 4 KiB table in flash, linear interpolation between its entries. Not implemented:
+ * a changing ratio. Invariant: after any number of calls, outputs made = ceil(inputs taken x out /
+ * in) exactly: no drift, ever. */
 #ifndef LINNET_RESAMPLE_H
 #define LINNET_RESAMPLE_H
 
@@ -30,7 +32,8 @@ typedef struct {
 
 /* 0, or LINNET_ERR_ARG: any two rates of 8000..48000 whose reduced ratio has no term over 1280. */
 int linnet_resampler_init(linnet_resampler_t *r, uint32_t in_hz, uint32_t out_hz);
-/* Consumes up to n_in and writes up to n_out, whichever ends first. *taken = inputs consumed; returns outputs made. */
+/* Consumes up to n_in and writes up to n_out, whichever ends first. *taken = inputs consumed;
+ * returns outputs made. */
 size_t linnet_resample(linnet_resampler_t *r, const int16_t *in, size_t n_in, size_t *taken,
                        int16_t *out, size_t n_out);
 /* Delay of the filter in input samples x 65536. */

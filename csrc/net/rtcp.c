@@ -1,7 +1,9 @@
-/* RTCP packets: reading and building compounds (RFC 3550 6, RFC 4585 6, RFC 5506 3.4.2). See rtcp.h.
+/* RTCP packets: reading and building compounds (RFC 3550 6, RFC 4585 6, RFC 5506 3.4.2). See
+ * rtcp.h.
  *
- * Reading is in two steps: linnet_rtcp_read walks the whole compound by its length fields and refuses it as a whole
- * when these do not add up; linnet_rtcp_next then hands out one item at a time and cannot leave its packet. */
+ * Reading is in two steps: linnet_rtcp_read walks the whole compound by its length fields and
+ * refuses it as a whole when these do not add up; linnet_rtcp_next then hands out one item at a
+ * time and cannot leave its packet. */
 #include "rtcp.h"
 
 enum { SR = 200, RR = 201, SDES = 202, BYE = 203, RTPFB = 205 }; /* RFC 3550 12.1, RFC 4585 6.1 */
@@ -77,8 +79,8 @@ static void read_block(wire_in_t *in, linnet_rtcp_item_t *item) {
     item->delay_since_sr = wire_u32(in);
 }
 
-/* Opens the packet at r->pos and reads its fixed part. Returns the kind that part stands for, 0 = only its list
- * counts. Leaves r->item at the list and in r->count how many entries it has. */
+/* Opens the packet at r->pos and reads its fixed part. Returns the kind that part stands for, 0 =
+ * only its list counts. Leaves r->item at the list and in r->count how many entries it has. */
 static int open_packet(linnet_rtcp_reader_t *r, linnet_rtcp_item_t *item) {
     wire_in_t in = wire_in(r->data, r->len);
     uint8_t first;
@@ -272,8 +274,9 @@ void linnet_rtcp_on_sr(linnet_rtcp_recv_stats_t *s, uint64_t now_us,
     s->last_sr_us = now_us;
 }
 
-/* A.3: the fraction lost since the last report; duplicates can make the interval negative, which counts as 0. What
- * raised the highest number was itself received, so the fraction never reaches 256. */
+/* A.3: the fraction lost since the last report; duplicates can make the interval negative, which
+ * counts as 0. What raised the highest number was itself received, so the fraction never reaches
+ * 256. */
 static uint8_t next_fraction(linnet_rtcp_recv_stats_t *s) {
     uint32_t expected_now = expected(s);
     uint32_t expected_interval = expected_now - s->expected_prior;
@@ -315,7 +318,7 @@ static void put_sender_info(wire_out_t *out, const linnet_rtcp_compound_t *c, ui
     wire_put_u32(out, s->octets);
 }
 
-/* Bytes of an SDES chunk with one CNAME: SSRC, type, length, name, and the zeros that end it (6.5). */
+/* Bytes of an SDES chunk with one CNAME: SSRC, type, length, name, the zeros that end it (6.5). */
 static size_t cname_chunk(size_t cname_len) {
     size_t items = 2 + cname_len + 1;
     return 4 + items + wire_pad4(items);

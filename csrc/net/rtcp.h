@@ -1,9 +1,11 @@
-/* RTCP: RFC 3550 6 (SR, RR, SDES CNAME, BYE), RFC 4585 6.2.1 (generic NACK), RFC 5506 (reduced size, reading only).
+/* RTCP: RFC 3550 6 (SR, RR, SDES CNAME, BYE), RFC 4585 6.2.1 (generic NACK), RFC 5506 (reduced
+ * size, reading only).
  *
- * Builds one compound packet for one local source, reads any compound as a list of typed reports, keeps the
- * statistics of RFC 3550 A.1, A.3 and A.8, and says when the next report is due. Not implemented: XR, APP, transport
- * wide feedback, payload-specific feedback (skipped and counted as `other`); the interval is fixed, not the
- * bandwidth share of 6.2, because a session has one peer. Invariant: all input was authenticated by SRTCP. */
+ * Builds one compound packet for one local source, reads any compound as a list of typed reports,
+ * keeps the statistics of RFC 3550 A.1, A.3 and A.8, and says when the next report is due. Not
+ * implemented: XR, APP, transport wide feedback, payload-specific feedback (skipped and counted as
+ * `other`); the interval is fixed, not the bandwidth share of 6.2, because a session has one peer.
+ * Invariant: all input was authenticated by SRTCP. */
 #ifndef LINNET_RTCP_H
 #define LINNET_RTCP_H
 
@@ -52,7 +54,8 @@ typedef struct {
 } linnet_rtcp_recv_stats_t;
 
 void linnet_rtcp_recv_init(linnet_rtcp_recv_stats_t *s, uint32_t ssrc, uint32_t clock_hz);
-/* 1 when counted; 0 when the sequence number is far off and waits for a second one to confirm it (A.1). */
+/* 1 when counted; 0 when the sequence number is far off and waits for a second one to confirm it
+ * (A.1). */
 int linnet_rtcp_received(linnet_rtcp_recv_stats_t *s, uint64_t now_us, uint16_t sequence,
                          uint32_t timestamp);
 int32_t linnet_rtcp_lost(
@@ -92,14 +95,16 @@ typedef struct {
     uint32_t media;  /* feedback: the source it is about */
 } linnet_rtcp_reader_t;
 
-/* Checks version, lengths and padding of the whole compound (RFC 3550 A.2) before anything of it is used. */
+/* Checks version, lengths and padding of the whole compound (RFC 3550 A.2) before anything of it is
+ * used. */
 int linnet_rtcp_read(linnet_rtcp_reader_t *r, const uint8_t *packet, size_t len);
-/* The next LINNET_RTCP_* kind, 0 at the end, LINNET_ERR_PACKET when a body is shorter than it says. */
+/* The next LINNET_RTCP_* kind, 0 at the end, LINNET_ERR_PACKET when a body is too short. */
 int linnet_rtcp_next(linnet_rtcp_reader_t *r, linnet_rtcp_item_t *item);
 /* RFC 4585 6.2.1: the sequence numbers of one NACK item; returns how many (1..17). */
 int linnet_rtcp_nack_list(const linnet_rtcp_item_t *item, uint16_t out[17]);
 
-/* Feed items back: an SR to the source it describes, a report block to the source we send. Others are ignored. */
+/* Feed items back: an SR to the source it describes, a report block to the source we send. Others
+ * are ignored. */
 void linnet_rtcp_on_sr(linnet_rtcp_recv_stats_t *s, uint64_t now_us,
                        const linnet_rtcp_item_t *item);
 void linnet_rtcp_on_report(linnet_rtcp_send_stats_t *s, uint64_t now_us, uint64_t ntp_epoch_us,
@@ -107,17 +112,17 @@ void linnet_rtcp_on_report(linnet_rtcp_send_stats_t *s, uint64_t now_us, uint64_
 
 /* --- building --- */
 typedef struct {
-    uint32_t ssrc;     /* ours; also when we send nothing */
-    wire_span_t cname; /* 1..255 bytes */
-    uint64_t
-        ntp_epoch_us; /* microseconds from 1900 to now_us = 0; 0 = no wall clock (RFC 3550 4 allows it) */
+    uint32_t ssrc;         /* ours; also when we send nothing */
+    wire_span_t cname;     /* 1..255 bytes */
+    uint64_t ntp_epoch_us; /* from 1900 to now_us = 0; 0 = no wall clock (RFC 3550 4 allows it) */
     const linnet_rtcp_send_stats_t *send;  /* NULL or nothing sent yet: RR, else SR */
     linnet_rtcp_recv_stats_t *const *recv; /* sources heard; those without a packet get no block */
     size_t n_recv;                         /* <= 31 */
     uint8_t bye;                           /* close with BYE */
 } linnet_rtcp_compound_t;
 
-/* Bytes written (a multiple of 4), LINNET_ERR_SPACE or LINNET_ERR_ARG. Starts a new loss interval for each source. */
+/* Bytes written (a multiple of 4), LINNET_ERR_SPACE or LINNET_ERR_ARG. Starts a new loss interval
+ * for each source. */
 int linnet_rtcp_build(const linnet_rtcp_compound_t *c, uint64_t now_us, uint8_t *buf, size_t cap);
 
 /* --- when --- */
@@ -126,11 +131,12 @@ typedef struct {
 } linnet_rtcp_timer_t;
 
 void linnet_rtcp_timer_init(linnet_rtcp_timer_t *t);
-/* The first RTP packet went out or came in: a report follows within LINNET_RTCP_FIRST_MS. Later calls do nothing. */
+/* The first RTP packet went out or came in: a report follows within LINNET_RTCP_FIRST_MS. Later
+ * calls do nothing. */
 void linnet_rtcp_timer_start(linnet_rtcp_timer_t *t, uint64_t now_us);
 uint64_t linnet_rtcp_timer_deadline(const linnet_rtcp_timer_t *t);
-/* 1 when a report is due at now_us: build one. The next is LINNET_RTCP_INTERVAL_MS x (0.5 .. 1.5) away (RFC 3550
- * 6.3.1; `random` decides), so never more than 5 s. */
+/* 1 when a report is due at now_us: build one. The next is LINNET_RTCP_INTERVAL_MS x (0.5 .. 1.5)
+ * away (RFC 3550 6.3.1; `random` decides), so never more than 5 s. */
 int linnet_rtcp_timer_poll(linnet_rtcp_timer_t *t, uint64_t now_us, uint32_t random);
 
 /* --- retransmission history: the last LINNET_RTX_PACKETS protected packets --- */
@@ -149,7 +155,8 @@ typedef struct {
 void linnet_rtx_init(linnet_rtx_ring_t *ring);
 /* 0, or LINNET_ERR_LIMIT when it is larger than a slot (it then cannot be asked for). */
 int linnet_rtx_put(linnet_rtx_ring_t *ring, uint16_t sequence, const uint8_t *packet, size_t len);
-/* The packet to send again: its length, or 0 when it is gone or was sent again less than min_gap_us ago. */
+/* The packet to send again: its length, or 0 when it is gone or was sent again less than min_gap_us
+ * ago. */
 int linnet_rtx_get(linnet_rtx_ring_t *ring, uint64_t now_us, uint64_t min_gap_us, uint16_t sequence,
                    const uint8_t **packet);
 

@@ -1,7 +1,7 @@
 /* RTP packets: RFC 3550 5.1 and RFC 8285. See rtp.h for what is left out.
  *
- * The reader goes straight through the packet with a sticky cursor and judges once at the end; an extension element
- * that does not fit its block makes the packet bad, an unknown one is skipped. */
+ * The reader goes straight through the packet with a sticky cursor and judges once at the end; an
+ * extension element that does not fit its block makes the packet bad, an unknown one is skipped. */
 #include "rtp.h"
 
 enum {
@@ -28,7 +28,7 @@ static void read_element(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t
     }
 }
 
-/* RFC 8285 4.2 and 4.3: elements until the block ends; id 0 is one byte of padding in both forms. */
+/* RFC 8285 4.2 and 4.3: elements until the block ends; id 0 is one byte of padding in both. */
 static void read_elements(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint16_t profile,
                           wire_in_t *in) {
     int one_byte = profile == PROFILE_ONE_BYTE;
@@ -38,7 +38,8 @@ static void read_elements(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint16
         uint8_t id = one_byte ? head >> 4 : head;
         size_t len;
         if (id == 0) {
-            /* A one-byte element with id 0 but a length is to be ended like id 15 (RFC 8285 4.2). */
+            /* A one-byte element with id 0 but a length is to be ended like id 15 (RFC 8285 4.2).
+             */
             if (one_byte && (head & 0x0F) != 0) return;
             continue;
         }
@@ -92,7 +93,8 @@ static void put_element(wire_out_t *out, int two_byte, uint8_t id, const uint8_t
     wire_put(out, data, len);
 }
 
-/* The shortest form that holds both elements: one-byte headers unless an id or the mid is too large for them. */
+/* The shortest form that holds both elements: one-byte headers unless an id or the mid is too large
+ * for them. */
 static void put_extensions(wire_out_t *out, const linnet_rtp_t *rtp, uint8_t level_id,
                            uint8_t mid_id) {
     uint8_t level = (uint8_t)((rtp->voice ? 0x80 : 0) | (rtp->audio_level & 0x7F));

@@ -1,8 +1,9 @@
-/* RTP packets: RFC 3550 5.1 header, RFC 8285 one- and two-byte header extensions, of these the audio level of
- * RFC 6464 and the mid of RFC 9143 15.
+/* RTP packets: RFC 3550 5.1 header, RFC 8285 one- and two-byte header extensions, of these the
+ * audio level of RFC 6464 and the mid of RFC 9143 15.
  *
- * Reads and writes single packets; keeps no state. Not implemented: contributing sources are skipped, padding and
- * other extensions are never written. Invariant: every span points into the buffer that was read. */
+ * Reads and writes single packets; keeps no state. Not implemented: contributing sources are
+ * skipped, padding and other extensions are never written. Invariant: every span points into the
+ * buffer that was read. */
 #ifndef LINNET_RTP_H
 #define LINNET_RTP_H
 
@@ -33,12 +34,14 @@ enum { LINNET_RTP_HEADER = 12 };
 /* RFC 5761 4: 1 when a datagram of the RTP class (first byte 128..191) is RTCP, not RTP. */
 int linnet_rtcp_is(const uint8_t *packet, size_t len);
 
-/* 0, or LINNET_ERR_PACKET. `ext` may be NULL. A packet of padding only is good and has payload.len 0. */
+/* 0, or LINNET_ERR_PACKET. `ext` may be NULL. A packet of padding only is good and has payload.len
+ * 0. */
 int linnet_rtp_read(linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, const uint8_t *packet,
                     size_t len);
 
-/* Bytes written, LINNET_ERR_SPACE or LINNET_ERR_ARG (a field out of range). The payload must lie outside buf.
- * The level is written when audio_level >= 0 and its id is set, the mid when it is not empty and its id is set. */
+/* Bytes written, LINNET_ERR_SPACE or LINNET_ERR_ARG (a field out of range). The payload must lie
+ * outside buf. The level is written when audio_level >= 0 and its id is set, the mid when it is not
+ * empty and its id is set. */
 int linnet_rtp_write(const linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext, uint8_t *buf,
                      size_t cap);
 

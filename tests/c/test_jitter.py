@@ -189,7 +189,8 @@ def test_a_lost_packet_behind_padding_is_still_concealed():
     arrivals += [(220, 11, b"", 10 * 960)]  # number 10 lost; 11 is padding
     arrivals += [(i * 20, i, packet(i), (i - 1) * 960) for i in range(12, 30)]
     heard = run(buffer, arrivals, 550)
-    assert buffer.lost == 1 and [n for n in played(heard)] == [i for i in range(30) if i not in (10, 11)][:len(played(heard))]
+    expected = [i for i in range(30) if i not in (10, 11)]
+    assert buffer.lost == 1 and played(heard) == expected[:len(played(heard))]
 
 
 # --- starving and silence ---
@@ -261,7 +262,8 @@ def test_jump_of_the_sequence_number_starts_afresh():
     for jump in (5000, -500, 32768):
         buffer = Buffer(first_sequence=20000)
         heard = run(buffer, steady(50) + [(1000 + i * 20, jump + i, packet(900 + i)) for i in range(50)], 1900)
-        assert [n for n in played(heard) if n >= 900] == list(range(900, 900 + len(played(heard)) - played(heard).index(900)))
+        after = [n for n in played(heard) if n >= 900]
+        assert after == list(range(900, 900 + len(after))) and len(after) > 35
         assert buffer.restarts == 1 and buffer.overflow == 0
 
 

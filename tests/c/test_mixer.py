@@ -325,9 +325,7 @@ def test_memory_may_be_moved_between_calls():
 
 def test_tracks_are_summed():
     one, two = tone(16000, 2, hz=300, amplitude=6000), tone(16000, 2, hz=700, amplitude=5000)
-    apart = []
-    for track, samples in enumerate((one, two)):
-        apart.append(Speaker().play(sent(samples, bitrate=64000), 2).astype(int))
+    apart = [Speaker().play(sent(samples, bitrate=64000), 2).astype(int) for samples in (one, two)]
     speaker = Speaker(tracks=2)
     both = speaker.play(sent(one, bitrate=64000) + sent(two, track=1, bitrate=64000), 2)
     assert np.array_equal(both, sum(apart)) and speaker.mixer.limited == 0

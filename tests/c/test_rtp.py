@@ -71,7 +71,8 @@ def test_aiortc_reads_what_we_write(seed):
 def test_we_read_what_aiortc_writes(seed):
     r = random.Random(seed)
     packet = RtpPacket(payload_type=r.randrange(128), marker=r.randrange(2), sequence_number=r.randrange(1 << 16),
-                       timestamp=r.randrange(1 << 32), ssrc=r.randrange(1 << 32), payload=r.randbytes(r.randrange(1, 200)))
+                       timestamp=r.randrange(1 << 32), ssrc=r.randrange(1 << 32),
+                       payload=r.randbytes(r.randrange(1, 200)))
     packet.csrc = [r.randrange(1 << 32) for _ in range(r.randrange(16))]
     packet.padding_size = r.choice([0, 0, 1, 4, 255])
     if r.randrange(2):

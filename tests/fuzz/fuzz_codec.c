@@ -1,7 +1,9 @@
-/* csrc/media/codec.c, playback.c and mixer.c: any Opus bytes in any order give sound or silence, never a gap.
+/* csrc/media/codec.c, playback.c and mixer.c: any Opus bytes in any order give sound or silence,
+ * never a gap.
  *
- * The first byte chooses the device rate; the rest is a list: i8 step of the sequence number, u8 length, that many
- * bytes of payload (length 0: none), u8 how much to pull, in 2.5 ms. One in four pulls is doubled to drain. */
+ * The first byte chooses the device rate; the rest is a list: i8 step of the sequence number, u8
+ * length, that many bytes of payload (length 0: none), u8 how much to pull, in 2.5 ms. One in four
+ * pulls is doubled to drain. */
 #include <stdlib.h>
 
 #include "media/codec.h"
@@ -15,7 +17,8 @@ static void require(int condition) {
     if (!condition) abort();
 }
 
-static void pull(linnet_mixer_t *mixer, linnet_playback_t *track, uint64_t *samples, size_t n, int16_t *pcm) {
+static void pull(linnet_mixer_t *mixer, linnet_playback_t *track, uint64_t *samples, size_t n,
+                 int16_t *pcm) {
     linnet_playback_t *const tracks[] = {track};
     pcm[n] = 12345;
     require(linnet_mixer_pull(mixer, tracks, 1, *samples * 1000000 / mixer->rate_hz, pcm, n) <= 1);
@@ -55,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         uint8_t amount = wire_u8(&in);
         if (!wire_ok(&in)) break;
         if (payload.len > 0) put(mem, samples * 1000000 / cfg.rate_hz, sequence, payload);
-        pull(&mixer, mem, &samples, cfg.rate_hz / 400 * (amount & 15) * (amount & 0xC0 ? 1u : 2u), pcm);
+        pull(&mixer, mem, &samples, cfg.rate_hz / 400 * (amount & 15) * (amount & 0xC0 ? 1u : 2u),
+             pcm);
     }
     free(mem);
     free(pcm);

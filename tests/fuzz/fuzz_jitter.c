@@ -1,7 +1,8 @@
-/* csrc/media/jitter.c: any order of any packets and gets keeps the invariants of jitter.h, and answers go on.
+/* csrc/media/jitter.c: any order of any packets and gets keeps the invariants of jitter.h, and
+ * answers go on.
  *
- * The first byte chooses the delay, the rest is a list of steps: u8 what, then what that takes. Time moves on with
- * every step by the upper half of `what` in milliseconds. */
+ * The first byte chooses the delay, the rest is a list of steps: u8 what, then what that takes.
+ * Time moves on with every step by the upper half of `what` in milliseconds. */
 #include <stdlib.h>
 
 #include "media/jitter.h"
@@ -32,13 +33,15 @@ static void get(linnet_jitter_t *j, uint64_t now_us) {
     size_t len;
     int kind = linnet_jitter_get(j, now_us, &payload, &len);
     uint32_t duration = linnet_jitter_duration(j);
-    int has_payload = kind == LINNET_JITTER_PACKET || kind == LINNET_JITTER_SKIP || kind == LINNET_JITTER_FEC;
+    int has_payload =
+        kind == LINNET_JITTER_PACKET || kind == LINNET_JITTER_SKIP || kind == LINNET_JITTER_FEC;
     require(kind >= LINNET_JITTER_WAIT && kind <= LINNET_JITTER_DTX);
     require((len > 0) == has_payload && (payload != NULL) == has_payload);
     require(duration > 0 && duration % 120 == 0 && duration <= 5760);
 }
 
-static void put(linnet_jitter_t *j, uint64_t now_us, uint16_t sequence, uint32_t timestamp, wire_in_t *in) {
+static void put(linnet_jitter_t *j, uint64_t now_us, uint16_t sequence, uint32_t timestamp,
+                wire_in_t *in) {
     wire_span_t payload = wire_take(in, wire_u8(in));
     int result;
     if (!wire_ok(in)) return;
@@ -69,14 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             sequence = wire_u16(&in);
             put(&j, now_us, sequence, wire_u32(&in), &in);
             break;
-        case QUIET:
-            linnet_jitter_set_quiet(&j, what >> 4 & 1);
-            break;
-        case FLUSH:
-            linnet_jitter_flush(&j);
-            break;
-        default:
-            get(&j, now_us);
+        case QUIET: linnet_jitter_set_quiet(&j, what >> 4 & 1); break;
+        case FLUSH: linnet_jitter_flush(&j); break;
+        default: get(&j, now_us);
         }
         check(&j);
     }

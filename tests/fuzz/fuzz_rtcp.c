@@ -1,7 +1,8 @@
-/* csrc/net/rtcp.c: any compound is read to its end within bounds, and the statistics it moves give a good compound.
+/* csrc/net/rtcp.c: any compound is read to its end within bounds, and the statistics it moves give
+ * a good compound.
  *
- * The first byte counts the RTP packets received before (u16 sequence, u16 milliseconds later each); the rest is a
- * compound from outside. */
+ * The first byte counts the RTP packets received before (u16 sequence, u16 milliseconds later
+ * each); the rest is a compound from outside. */
 #include <stdlib.h>
 
 #include "net/rtcp.h"
@@ -28,7 +29,7 @@ static size_t read_compound(ends_t *ends, const uint8_t *data, size_t size) {
     while ((kind = linnet_rtcp_next(&reader, &item)) != 0) {
         require(++items <= size); /* no item is smaller than its header */
         if (kind < 0) continue;
-        ends->recv.ssrc = item.sender;  /* so that the paths behind the comparison are reached */
+        ends->recv.ssrc = item.sender; /* so that the paths behind the comparison are reached */
         ends->send.ssrc = item.subject;
         if (kind == LINNET_RTCP_SR) linnet_rtcp_on_sr(&ends->recv, ends->now_us, &item);
         if (kind == LINNET_RTCP_REPORT) linnet_rtcp_on_report(&ends->send, ends->now_us, 0, &item);

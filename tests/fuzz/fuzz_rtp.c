@@ -1,4 +1,5 @@
-/* csrc/net/rtp.c: any bytes are read without leaving them, and what was read is written back and read the same.
+/* csrc/net/rtp.c: any bytes are read without leaving them, and what was read is written back and
+ * read the same.
  *
  * The first two bytes are the negotiated extension ids, the rest is a packet. */
 #include <stdlib.h>
@@ -12,7 +13,8 @@ static void require(int condition) {
 }
 
 static int is_inside(wire_span_t span, const uint8_t *data, size_t size) {
-    return span.len == 0 || (span.data >= data + LINNET_RTP_HEADER && span.data + span.len <= data + size);
+    return span.len == 0 ||
+           (span.data >= data + LINNET_RTP_HEADER && span.data + span.len <= data + size);
 }
 
 static int is_same(wire_span_t a, wire_span_t b) {
@@ -26,7 +28,8 @@ static void write_back(const linnet_rtp_t *rtp, const linnet_rtp_ext_t *ext) {
     if (n == LINNET_ERR_SPACE) return;
     require(n > 0 && linnet_rtp_read(&again, ext, buf, (size_t)n) == 0);
     require(again.payload_type == rtp->payload_type && again.marker == rtp->marker);
-    require(again.sequence == rtp->sequence && again.timestamp == rtp->timestamp && again.ssrc == rtp->ssrc);
+    require(again.sequence == rtp->sequence && again.timestamp == rtp->timestamp &&
+            again.ssrc == rtp->ssrc);
     require(is_same(again.payload, rtp->payload) && is_same(again.mid, rtp->mid));
     require(again.audio_level == rtp->audio_level && again.voice == rtp->voice);
     require(linnet_rtp_write(rtp, ext, buf, (size_t)n - 1) == LINNET_ERR_SPACE);
