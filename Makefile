@@ -16,7 +16,9 @@ RUN = LINNET_VARIANT=$$($(BUILD_PY) variant) $(PY)
 C_FILES = $(shell git ls-files 'csrc/*.c' 'csrc/*.h')
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
-SANITIZE_TESTS ?= $(wildcard tests/c tests/app tests/scenario)
+# Not the tests of sound against real peers: they measure time, which the sanitizers stretch.
+SANITIZE_TESTS ?= $(wildcard tests/c tests/app tests/scenario tests/interop tests/test_parity.py tests/e2e/test_data.py)
+SANITIZE_SEEDS ?= 50
 
 # The first Python that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -44,7 +46,7 @@ test: venv-test extension livekit-server ## every test, against a real livekit-s
 server: venv-build livekit-server ## build the pinned livekit-server into the cache (80 s, once)
 
 .PHONY: sanitize
-sanitize: venv-test ## the tests of the core and the app layer under the address and undefined-behaviour sanitizers
+sanitize: venv-test livekit-server ## the tests of the core and the app layer under the address and undefined-behaviour sanitizers
 	LINNET_SANITIZE=$${LINNET_SANITIZE:-address,undefined} $(MAKE) --no-print-directory extension sanitized-tests
 
 .PHONY: fuzz
@@ -94,5 +96,5 @@ livekit-server: | venv-build
 
 .PHONY: sanitized-tests
 sanitized-tests:
-	env $$($(BUILD_PY) sanitizer-env) LINNET_VARIANT=$$($(BUILD_PY) variant) \
+	env $$($(BUILD_PY) sanitizer-env) LINNET_SEEDS=$(SANITIZE_SEEDS) LINNET_VARIANT=$$($(BUILD_PY) variant) \
 		$(PY) -m pytest $(SANITIZE_TESTS) $(PYTEST_ARGS)
