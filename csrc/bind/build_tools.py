@@ -123,7 +123,8 @@ class Toolchain:
         found = [self._ask("-print-file-name=" + name) for name in names]
         # Python's own allocator would hide an overrun of a small buffer; leaks are Python's own until it exits.
         return {"LD_PRELOAD": ":".join(found), "PYTHONMALLOC": "malloc",
-                "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1", "LINNET_SANITIZE": self.sanitize}
+                "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1",
+                "LINNET_SANITIZE": self.sanitize}
 
     def _ask(self, *args):
         return subprocess.run([*self.cc, *args], capture_output=True, text=True, check=True).stdout.strip()
