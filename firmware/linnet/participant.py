@@ -44,6 +44,7 @@ class Participant:
         self._version = info.get("version", 0)
         self.sid = info.get("sid", self.sid)
         self.identity = info.get("identity", self.identity)
+        self.state = info.get("state", 0)  # ParticipantInfo.State: 2 is ACTIVE
         self.name = info.get("name", "")
         self.metadata = info.get("metadata", "")
         self.attributes = dict(info.get("attributes", {}))

@@ -12,6 +12,7 @@
 # Names and argument order of events are those of livekit.rtc:
 #   connected () - disconnected (reason) - connection_state_changed (state)
 #   participant_connected (participant) - participant_disconnected (participant)
+#   participant_active (participant): it can be sent data
 #   track_published (publication, participant) - track_unpublished (publication, participant)
 #   track_subscribed (track, publication, participant) - track_unsubscribed (same)
 #   track_subscription_failed (participant, track_sid, error)

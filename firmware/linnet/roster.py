@@ -8,6 +8,7 @@ from .log import INFO, log
 from .participant import RemoteParticipant
 from .track import KIND_AUDIO, RemoteAudioTrack, RemoteTrackPublication
 
+_ACTIVE = 2
 _DISCONNECTED = 3
 
 
@@ -32,8 +33,13 @@ def update_one(room, info, is_join=False):
         room.remote_participants[identity] = participant
         if not is_join:
             room.emit("participant_connected", participant)
+            if participant.state == _ACTIVE:
+                room.emit("participant_active", participant)
     elif participant.is_newer(info):
+        was_active = participant.state == _ACTIVE
         _update(room, participant, info)
+        if participant.state == _ACTIVE and not was_active:
+            room.emit("participant_active", participant)
     else:
         return
     _update_tracks(room, participant, info.get("tracks", []), is_join)
