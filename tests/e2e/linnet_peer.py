@@ -19,13 +19,14 @@ from tests.audio_quality import resample, to_float, to_int16
 from tests.e2e.peers import WAIT_TIMEOUT_S, News, Received
 
 RING_MS = 60
-EVENTS = ("connected", "disconnected", "connection_state_changed", "participant_connected", "participant_disconnected",
-          "track_published", "track_unpublished", "track_subscribed", "track_unsubscribed", "track_muted",
-          "track_unmuted", "track_subscription_failed", "local_track_published", "local_track_unpublished",
-          "local_track_subscribed", "active_speakers_changed", "connection_quality_changed", "room_metadata_changed",
-          "participant_metadata_changed", "participant_name_changed", "participant_attributes_changed",
-          "participant_permissions_changed", "token_refreshed", "room_updated", "sip_dtmf_received",
-          "track_heard", "media_state_changed", "track_limit_reached")
+EVENTS = ("connected", "disconnected", "connection_state_changed", "participant_connected", "participant_active",
+          "participant_disconnected", "track_published", "track_unpublished", "track_subscribed",
+          "track_unsubscribed", "track_muted", "track_unmuted", "track_subscription_failed",
+          "local_track_published", "local_track_unpublished", "local_track_subscribed", "active_speakers_changed",
+          "connection_quality_changed", "room_metadata_changed", "participant_metadata_changed",
+          "participant_name_changed", "participant_attributes_changed", "participant_permissions_changed",
+          "token_refreshed", "room_updated", "sip_dtmf_received", "track_heard", "media_state_changed",
+          "track_limit_reached")
 
 
 class MemoryAudio:
