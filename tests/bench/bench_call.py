@@ -5,6 +5,7 @@ calls a second aiortc. Order: wheel, Linnet, aiortc, Linnet, wheel; the medians 
 Aims: <= 0.2 x the wheel's CPU, <= 0.5 x its RSS.
 """
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -16,9 +17,16 @@ SECONDS = 15
 CPU_AIM, RSS_AIM = 0.2, 0.5
 
 
+@contextlib.contextmanager
 def spawn(*arguments):
+    """A process of devices.py that does not outlive its use."""
     command = [sys.executable, "-m", "tests.bench.devices", *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def last_line(process, timeout=120):
@@ -31,23 +39,19 @@ def last_line(process, timeout=120):
 def in_room(server, device, run):
     room = f"{device}-{run}"
     common = ["--url", server.url, "--seconds", str(SECONDS)]
-    talker = spawn("talker", *common, "--settle", "8", "--token", server.make_token("talker", room))
-    measured = spawn(device, *common, "--token", server.make_token("device", room))
-    result = last_line(measured)
-    talker.kill()
-    talker.wait()
-    return result
+    with spawn("talker", *common, "--settle", "8", "--token", server.make_token("talker", room)), \
+            spawn(device, *common, "--token", server.make_token("device", room)) as measured:
+        return last_line(measured)
 
 
 def aiortc_pair():
-    offer, answer = spawn("aiortc", "--role", "offer"), spawn("aiortc", "--role", "answer")
-    answer.stdin.write(offer.stdout.readline())
-    answer.stdin.flush()
-    offer.stdin.write(answer.stdout.readline())
-    offer.stdin.flush()
-    result = last_line(offer)
-    answer.wait(timeout=60)
-    return result
+    with spawn("aiortc", "--role", "offer") as offer, spawn("aiortc", "--role", "answer") as answer:
+        for taker, giver in ((answer, offer), (offer, answer)):
+            taker.stdin.write(giver.stdout.readline())
+            taker.stdin.flush()
+        result = last_line(offer)
+        answer.communicate(timeout=60)
+        return result
 
 
 def main():
@@ -58,7 +62,8 @@ def main():
             rows[device].append(result)
             print(f"  {device}: {1000 * result['cpu_per_second']:.1f} ms CPU per second, "
                   f"{result['rss_kib'] / 1024:.1f} MiB, heard {result['heard']}", flush=True)
-            assert result["heard"] > 40 * SECONDS, f"{device} did not hear the talker"
+            if result["heard"] <= 40 * SECONDS:
+                raise RuntimeError(f"{device} heard {result['heard']} packets or frames in {SECONDS} s")
     print(f"{'device':10}{'CPU ms/s':>10}{'x wheel':>9}{'RSS MiB':>10}{'x wheel':>9}")
     medians = {name: (statistics.median(r["cpu_per_second"] for r in found),
                       statistics.median(r["rss_kib"] for r in found) / 1024) for name, found in rows.items()}
@@ -68,6 +73,12 @@ def main():
     cpu, rss = medians["linnet"][0] / wheel[0], medians["linnet"][1] / wheel[1]
     print(f"aims: CPU {cpu:.2f} x of <= {CPU_AIM}, RSS {rss:.2f} x of <= {RSS_AIM}")
     return cpu, rss
+
+
+def run(accepting=False):
+    """What is wrong: nothing but a call that failed; the aims are for a person to judge on a quiet machine."""
+    main()
+    return []
 
 
 if __name__ == "__main__":
