@@ -14,6 +14,7 @@ NAMES = {
     "memory": "bytes of session memory (gate)",
     "srtp": "nanoseconds per packet, beside libsrtp",
     "dtls": "handshakes: CPU time, and virtual time on bad networks",
+    "media": "CPU of the audio path per frame, beside libopus alone",
     "join": "time from connect() to the first decoded remote sound, beside the livekit wheel",
     "call": "CPU and memory of one device in a call, beside the livekit wheel and aiortc",
 }
@@ -21,7 +22,7 @@ NAMES = {
 
 def runner(name):
     """run(accepting) of one bench: prints its table and returns what is wrong, one sentence each."""
-    if name in ("srtp", "dtls"):
+    if name in ("srtp", "dtls", "media"):
         from tests.bench import scripts
         return getattr(scripts, name)
     return importlib.import_module(f"tests.bench.bench_{name}").run

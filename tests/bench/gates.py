@@ -65,8 +65,8 @@ def over_budget(figures, budget):
         if name not in budget:
             wrong.append(f"{name} is {value} and has no budget")
         elif value > budget[name] * ROOM:
-            wrong.append(f"{name} is {value}, {100 * (value / budget[name] - 1):.1f} % over its budget of {budget[name]}"
-                         if budget[name] else f"{name} is {value}, its budget is 0")
+            grown = f"{100 * (value / budget[name] - 1):.1f} % " if budget[name] else ""
+            wrong.append(f"{name} is {value}, {grown}over its budget of {budget[name]}")
     wrong += [f"{name} has a budget and was not measured" for name in budget if name not in figures]
     return wrong
 
@@ -81,7 +81,7 @@ def judge(bench, key, figures, accepting=False):
     """Prints the verdict and returns what is wrong, [] when all is well."""
     if accepting:
         accept(bench, key, figures)
-        print(f"  accepted {len(figures)} figures for {key} into {BUDGETS.name}: look at the difference, then commit it")
+        print(f"  accepted {len(figures)} figures for {key} into {BUDGETS.name}: read the diff, then commit it")
         return []
     budget = budget_for(bench, key)
     if budget is None:

@@ -1,4 +1,4 @@
-"""The benches that are programs of their own (srtp, dtls) and print JSON lines: run, and shown as tables."""
+"""The benches that are programs of their own (srtp, dtls, media) and print JSON lines: run, and shown as tables."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def _lines(name, *arguments):
 
 def srtp(accepting=False):
     *rows, last = _lines("srtp")
-    gates.table(["ns a packet (theirs: through Python)", "payload", "protect", "open", "libsrtp protect", "libsrtp open"],
+    gates.table(["ns a packet (theirs: through Python)", "payload", "protect", "open", "libsrtp's", "libsrtp's open"],
                 [[row["profile"], row["payload"], row["protect_ns"], row["open_ns"], row["pylibsrtp_protect_ns"],
                   row["pylibsrtp_open_ns"]] for row in rows])
     print(f"  {last['bytes_per_direction']:,} bytes of state a direction")
@@ -29,9 +29,15 @@ def srtp(accepting=False):
 
 def dtls(accepting=False):
     first, *rows = _lines("dtls", str(HANDSHAKES))
-    print(f"  CPU: {first['handshake_both_sides_ms']} ms for both sides of a handshake, {first['identity_ms']} ms for key "
-          f"and certificate; linnet_dtls_t has {first['linnet_dtls_t']:,} bytes")
+    print(f"  CPU: {first['handshake_both_sides_ms']} ms for both sides of a handshake, {first['identity_ms']} ms for "
+          f"key and certificate; linnet_dtls_t has {first['linnet_dtls_t']:,} bytes")
     gates.table(["network", "handshakes", "median ms", "p95 ms", "worst ms", "datagrams", "arena peak"],
                 [[row["network"], row["handshakes"], row["median_ms"], row["p95_ms"], row["worst_ms"],
                   row["datagrams"], f"{row['arena_peak']:,}"] for row in rows])
+    return []
+
+
+def media(accepting=False):
+    for row in _lines("media"):
+        print("  " + ", ".join(f"{name} {value}" for name, value in row.items()))
     return []
