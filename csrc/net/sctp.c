@@ -356,6 +356,7 @@ uint64_t linnet_sctp_deadline(const linnet_sctp_t *s) {
 void linnet_sctp_path_restored(linnet_sctp_t *s, uint64_t now_us) {
     uint64_t *const running[] = {&s->t1, &s->t2, &s->t3, &s->t_reconfig};
     size_t i;
+    if (s->is_over) return;
     s->errors = 0;
     /* doubled when the timer fires now */
     s->t1_us = s->t2_us = s->t3_us = s->reconfig_us = s->rto_us / 2;

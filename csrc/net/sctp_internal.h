@@ -91,7 +91,8 @@ enum {
     DUE_ABORT = 128,
     DUE_HEARTBEAT = 256,
     DUE_RESET_REQUEST = 512,
-    DUE_RESET_ANSWER = 1024
+    DUE_RESET_ANSWER = 1024,
+    DUE_RESET_BEGIN = 2048 /* a stream waits for its reset request */
 };
 
 /* linnet_sctp_stream_t.reset */

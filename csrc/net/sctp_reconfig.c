@@ -22,6 +22,7 @@ int linnet_sctp_reset_stream(linnet_sctp_t *s, uint16_t stream) {
     if (!entry || entry->reset == RESET_ASKED || entry->reset == RESET_DONE)
         return LINNET_ERR_AGAIN;
     entry->reset = RESET_WANTED;
+    s->flags |= DUE_RESET_BEGIN;
     return 0;
 }
 
@@ -43,6 +44,7 @@ static void begin_request(linnet_sctp_t *s, uint64_t now) {
         n++;
     }
     if (n == 0) return;
+    if (count_reset(s, RESET_WANTED) == 0) s->flags &= ~(uint32_t)DUE_RESET_BEGIN;
     s->flags |= DUE_RESET_REQUEST;
     s->reconfig_us = s->rto_us;
     s->t_reconfig = now + s->reconfig_us;
@@ -76,7 +78,7 @@ void linnet_sctp_put_reset(linnet_sctp_t *s, uint64_t now, wire_out_t *out) {
         s->flags &= ~(uint32_t)DUE_RESET_ANSWER;
         put_answer(s, out);
     }
-    if (s->t_reconfig == NEVER && count_reset(s, RESET_WANTED)) begin_request(s, now);
+    if ((s->flags & DUE_RESET_BEGIN) && s->t_reconfig == NEVER) begin_request(s, now);
     if (s->flags & DUE_RESET_REQUEST) {
         s->flags &= ~(uint32_t)DUE_RESET_REQUEST;
         put_request(s, out);

@@ -118,6 +118,7 @@ static void world_drain(world_t *w) {
     }
 }
 
+/* When the next thing happens. */
 static uint64_t world_next(const world_t *w) {
     uint64_t at = w->n_heap ? w->flying[w->heap[0]].at : UINT64_MAX;
     int i;

@@ -659,6 +659,41 @@ def test_round_trip_time_sets_the_timer_within_its_bounds():
             assert w.ends[0].counters.retransmits == 0, "a long path is no loss"
 
 
+def test_chunk_sent_twice_says_nothing_about_the_round_trip():  # RFC 9260 6.3.1 C5
+    for third_report in (False, True):
+        peer = Scripted()
+        for i in range(4):
+            peer.end.send(bytes(900))
+        peer.answers()
+        if third_report:
+            for last in (2, 3, 4):
+                peer.give(sack_chunk(peer.end_tsn - 1, gaps=[(2, last)]))
+        else:
+            peer.end.sleep(600_000)
+        peer.answers()
+        peer.end.now += 100_000
+        peer.give(sack_chunk(peer.end_tsn))
+        assert peer.end.s.srtt_us == 0
+        for i in range(1, 9):  # the next fresh one is measured again
+            peer.end.send(bytes(900))
+            peer.answers()
+            peer.end.now += 100_000
+            peer.give(sack_chunk(peer.end.s.next_tsn - 1))
+        assert peer.end.s.srtt_us == 100_000
+
+
+def test_peer_that_keeps_its_window_shut_but_answers_is_not_given_up():  # RFC 9260 6.1 A
+    peer = Scripted(window=0, max_retrans=5)
+    peer.end.send(b"x")
+    probes = 0
+    for _ in range(100):
+        for _, raw in peer.end.sleep(S // 2):
+            if DATA in types_of(raw):
+                probes += 1
+                peer.give(sack_chunk(peer.end_tsn - 1, window=0))
+    assert peer.end.state == "ESTABLISHED" and probes > 40
+
+
 def test_receiver_that_takes_back_a_gap_gets_the_chunk_again():  # RFC 9260 6.2.1 D iii
     peer = Scripted()
     peer.end.send(b"a" * 900)
@@ -680,6 +715,10 @@ def test_path_that_is_back_is_used_at_once():
     assert peer.end.poll() == []
     lib.linnet_sctp_path_restored(peer.end.s, peer.end.now)
     assert DATA in [c[0] for c in peer.answers()]
+    peer.end.sleep(600 * S)
+    assert peer.end.state == "LOST"
+    lib.linnet_sctp_path_restored(peer.end.s, peer.end.now)
+    assert lib.linnet_sctp_deadline(peer.end.s) == 2 ** 64 - 1, "too late: nothing wakes up any more"
 
 
 @pytest.mark.parametrize("part", range(8))
