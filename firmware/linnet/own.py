@@ -10,6 +10,7 @@ from .track import SOURCE_MICROPHONE
 
 _REQUEST_TIMEOUT_MS = const(10000)  # as the other SDKs (protocol.md 2.3)
 _OK = const(0)  # RequestResponse.Reason
+_QUEUED = const(4)
 
 
 class Own:
@@ -42,9 +43,10 @@ class Own:
             self._waiting[key][1] = result
             self._waiting[key][0].set()
 
-    def on_closed(self):
-        """Whoever waits learns that the room was left."""
+    def on_closed(self, error=None):
+        """Whoever waits learns that the room was left, or that the session was lost."""
         for waiting in list(self._waiting.values()):
+            waiting[1] = waiting[1] or error
             waiting[0].set()
 
     def on_track_published(self, message):
@@ -54,8 +56,9 @@ class Own:
         reason = response.get("reason", 0)
         text = response.get("message", "") or "the server gave reason %d" % reason
         if "add_track" in response:
-            cid = response["add_track"].get("cid", "")
-            self._settle(cid, Refused("publish-refused", text))
+            if reason not in (_OK, _QUEUED):  # then track_published follows
+                cid = response["add_track"].get("cid", "")
+                self._settle(cid, Refused("publish-refused", text))
         else:
             error = Refused("request-refused", text)
             self._settle(response.get("request_id", 0), response if reason == _OK else error)
@@ -82,20 +85,34 @@ class Own:
         """The LocalTrackPublication, once the server has given the track a sid."""
         room = self._room
         info = await self._wait_for(track.cid, "publish " + track.name)
+        engine = room._must_be_connected()
         publication = room.local_participant._published(track, info)
-        room._engine.set_muted(track.muted)
+        engine.set_muted(track.muted)
+        if publication.muted != track.muted:  # it changed while the request was under way
+            publication.muted = track.muted
+            engine.signal.send_soon("mute", {"sid": track.sid, "muted": track.muted})
         room.emit("local_track_published", publication, track)
         return publication
+
+    def give_up(self, track):
+        """The track is not this room's after all."""
+        self._waiting.pop(track.cid, None)
+        track._room = None
 
     async def publish(self, track):
         room = self._room
         engine = room._must_be_connected()
         if not room.local_participant.permissions.get("can_publish", True):
             raise Refused("publish-refused", "the token does not grant canPublish")
-        if room.local_participant.track_publications:
+        under_way = [key for key in self._waiting if isinstance(key, str)]
+        if room.local_participant.track_publications or under_way:
             raise Refused("publish-refused", "a device publishes one microphone track at a time")
-        await engine.request("add_track", self.add_request(track))
-        publication = await self.wait_published(track)
+        try:
+            await engine.request("add_track", self.add_request(track))
+            publication = await self.wait_published(track)
+        except BaseException:
+            self.give_up(track)
+            raise
         engine.negotiation.add_microphone(track.cid)
         engine.negotiation.renegotiate()
         return publication
@@ -116,9 +133,11 @@ class Own:
     def mute(self, track, muted):
         """RTP stops or goes on before the server knows."""
         room = self._room
-        publication = room.local_participant.track_publications.get(track.sid)
-        if room._engine is None or publication is None:
+        if room._engine is None or room.local_participant is None:
             return
+        publication = room.local_participant.track_publications.get(track.sid)
+        if publication is None:
+            return  # still being published: wait_published() tells the server
         room._engine.set_muted(muted)
         room._engine.signal.send_soon("mute", {"sid": track.sid, "muted": muted})
         publication.muted = muted
@@ -142,5 +161,8 @@ class Own:
         self._request_id += 1
         key = fields["request_id"] = self._request_id
         self._waiting[key] = [asyncio.Event(), None]
-        await engine.request("update_metadata", fields)
-        await self._wait_for(key, "update_metadata")
+        try:
+            await engine.request("update_metadata", fields)
+            await self._wait_for(key, "update_metadata")
+        finally:
+            self._waiting.pop(key, None)

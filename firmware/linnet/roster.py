@@ -86,6 +86,9 @@ def _remove(room, participant, reason):
     room.remote_participants.pop(participant.identity, None)
     room._rpc.on_participant_gone(participant.identity)
     room.emit("participant_disconnected", participant)
+    if participant in room.active_speakers:
+        room.active_speakers.remove(participant)
+        room.emit("active_speakers_changed", list(room.active_speakers))
 
 
 def _update_tracks(room, participant, tracks, is_join):

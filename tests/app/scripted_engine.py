@@ -46,6 +46,9 @@ class ScriptedEngine:
         self.session = Calls()
         self.driver = ScriptedDriver()
         self.signal = Calls({"send_soon": True})
+        self.negotiation = Calls()
+        self.negotiation.receivers = Calls()
+        self.sent = []  # (packet, kind)
         self.offers = []  # (sdp, id)
         self.playing = {}  # sid -> slot
         self.tracks = []  # (sid, slot) as it was told
@@ -80,6 +83,12 @@ class ScriptedEngine:
 
     def set_muted(self, muted):
         self.muted = muted
+
+    def set_track_wanted(self, sid, wanted):
+        self.negotiation.set_wanted(sid, wanted)
+
+    async def send_packet(self, packet, kind):
+        self.sent.append((packet, kind))
 
     async def request(self, name, message):
         await asyncio.sleep(0)
