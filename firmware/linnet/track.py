@@ -3,21 +3,20 @@
 # A track is sound; a publication is what the room knows about it. A device has
 # one microphone, so one LocalAudioTrack can be published at a time.
 
-from .compat import const
+# No const() here: MicroPython would put the number in place of the name in the classes, too.
+KIND_UNKNOWN = 0
+KIND_AUDIO = 1
+KIND_VIDEO = 2
 
-KIND_UNKNOWN = const(0)
-KIND_AUDIO = const(1)
-KIND_VIDEO = const(2)
+SOURCE_UNKNOWN = 0
+SOURCE_CAMERA = 1
+SOURCE_MICROPHONE = 2
+SOURCE_SCREENSHARE = 3
+SOURCE_SCREENSHARE_AUDIO = 4
 
-SOURCE_UNKNOWN = const(0)
-SOURCE_CAMERA = const(1)
-SOURCE_MICROPHONE = const(2)
-SOURCE_SCREENSHARE = const(3)
-SOURCE_SCREENSHARE_AUDIO = const(4)
-
-STATE_UNKNOWN = const(0)
-STATE_ACTIVE = const(1)
-STATE_PAUSED = const(2)
+STATE_UNKNOWN = 0
+STATE_ACTIVE = 1
+STATE_PAUSED = 2
 
 
 class TrackKind:
