@@ -37,13 +37,14 @@ class MemoryAudio:
         self.played = bytearray()       # everything since start(); 2 * rate bytes a second, without holes in time
         self.underruns = 0
         self.started_at = None          # time.monotonic()
+        self.first_sound_at = None      # when the speaker was first given something louder than -45 dBFS
         self._to_say = bytearray()
         self._captured = 0              # samples
         self._ring = rate * RING_MS // 1000
 
     def start(self):
         self.started_at = time.monotonic()
-        self._captured, self.played = 0, bytearray()
+        self._captured, self.played, self.first_sound_at = 0, bytearray(), None
 
     def stop(self):
         self.started_at = None
@@ -91,6 +92,8 @@ class MemoryAudio:
 
     def play(self, buf):
         self.played += buf
+        if self.first_sound_at is None and np.abs(np.frombuffer(buf, "<i2")).max() > 180:
+            self.first_sound_at = time.monotonic()
         return len(buf) // 2
 
 
