@@ -298,7 +298,8 @@ static int on_datagram(linnet_session_t *s, wire_in_t *in) {
     if (first >= 20 && first <= 63) { /* DTLS */
         int rc =
             s->dtls_ready ? linnet_dtls_input(s->dtls, s->now, s->scratch, len) : LINNET_ERR_STATE;
-        if (rc < 0) s->counts.dropped_dtls++;
+        if (!s->dtls_ready || rc == LINNET_ERR_AGAIN || rc == LINNET_ERR_CLOSED)
+            s->counts.dropped_dtls++; /* the rest it counts itself */
         return rc;
     }
     if (first >= 128 && first <= 191 && s->has_media) { /* RTP, RTCP */
@@ -535,6 +536,15 @@ int linnet_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
 
 /* --- statistics --- */
 
+/* With what DTLS counted itself: a record that fails authentication shows only there. */
+static uint64_t dropped_dtls(const linnet_session_t *s) {
+    linnet_dtls_counts_t c;
+    if (!s->dtls_ready) return s->counts.dropped_dtls;
+    linnet_dtls_counts(s->dtls, &c);
+    return s->counts.dropped_dtls + c.bad_datagram + c.wrong_epoch + c.alert_ignored +
+           c.hello_rejected + c.record_rejected + c.not_started;
+}
+
 static int session_stats(linnet_session_t *s, wire_out_t *out) {
     const session_counts_t *c = &s->counts;
     const linnet_sctp_counters_t *sctp = &s->sctp.counters;
@@ -545,7 +555,7 @@ static int session_stats(linnet_session_t *s, wire_out_t *out) {
                               c->dropped_unknown,
                               c->dropped_source,
                               c->dropped_stun,
-                              c->dropped_dtls,
+                              dropped_dtls(s),
                               c->dropped_srtp_auth,
                               c->dropped_srtp_replay,
                               c->dropped_rtp,
