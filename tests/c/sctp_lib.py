@@ -1,4 +1,4 @@
-"""SCTP and data channels under test: the compiled core, the virtual network of sctp_world.h, and packets made by hand."""
+"""SCTP and data channels under test: the compiled core, the network of sctp_world.h, and packets made by hand."""
 
 import re
 import struct
@@ -20,8 +20,8 @@ def _struct(header, name):
 CDEF = "\n".join([
     "typedef struct { uint64_t opaque[64]; } linnet_rng_t;",
     _struct("net/sctp.h", "linnet_sctp_counters_t"),
-    """typedef struct linnet_sctp { uint32_t flags, my_tag, peer_tag, my_first_tsn, cwnd, ssthresh, flight, cum, highest,
-    rto_us, srtt_us, errors, next_tsn, peer_cum, peer_window; uint16_t n_free, n_blocks;
+    """typedef struct linnet_sctp { uint32_t flags, my_tag, peer_tag, my_first_tsn, cwnd, ssthresh, flight, cum,
+    highest, rto_us, srtt_us, errors, next_tsn, peer_cum, peer_window; uint16_t n_free, n_blocks;
     uint64_t t3; linnet_sctp_counters_t counters; ...; } linnet_sctp_t;""",
     _struct("net/dcep.h", "linnet_dcep_counters_t"),
     "typedef struct { linnet_dcep_counters_t counters; ...; } linnet_dcep_t;",
@@ -39,7 +39,9 @@ CDEF = "\n".join([
     uint32_t linnet_sctp_crc32c(uint32_t crc, const uint8_t *data, size_t len);
     """,
 ])
-EXTRA = '#include "net/sctp_internal.h"\n' + "\n".join(Path(HERE, name).read_text() for name in ("sctp_seam.h", "sctp_world.h"))  # so that a change rebuilds
+# The text itself, not an #include: so a change of it rebuilds the module.
+EXTRA = "\n".join(['#include "net/sctp_internal.h"'] + [Path(HERE, name).read_text()
+                                                        for name in ("sctp_seam.h", "sctp_world.h")])
 
 mod = load("sctp", SOURCES, ["net/sctp.h", "net/dcep.h"], extra_cdef=CDEF, extra_source=EXTRA, include_dirs=[HERE])
 lib, ffi = mod.lib, mod.ffi
@@ -214,7 +216,9 @@ def established(**config):
 class Scripted:
     """A peer made of hand-written packets, for an End that is established with it."""
 
-    def __init__(self, tag=0x1234, tsn=1000, window=100000, params=b"\xc0\x00\x00\x04\x80\x08\x00\x05\x82\0\0\0", **config):
+    EXTENSIONS = bytes.fromhex("c0000004 80080005 82000000")
+
+    def __init__(self, tag=0x1234, tsn=1000, window=100000, params=EXTENSIONS, **config):
         self.end = End(**config)
         self.tag, self.tsn = tag, tsn
         self.end.connect()

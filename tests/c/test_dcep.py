@@ -47,9 +47,10 @@ def dcep_open(label=b"x", type=0, reliability=0, protocol=b"", priority=0):
 
 def test_open_is_written_as_rfc_8832_says():
     ours, theirs = pair()
-    for how, type, reliability in ((dict(), 0x00, 0), (dict(ordered=False), 0x80, 0), (dict(max_retransmits=3), 0x01, 3),
-                                   (dict(ordered=False, max_retransmits=0), 0x81, 0), (dict(lifetime_ms=500), 0x02, 500),
-                                   (dict(ordered=False, lifetime_ms=9), 0x82, 9)):
+    for how, type, reliability in ((dict(), 0x00, 0), (dict(ordered=False), 0x80, 0),
+                                   (dict(max_retransmits=3), 0x01, 3),
+                                   (dict(ordered=False, max_retransmits=0), 0x81, 0),
+                                   (dict(lifetime_ms=500), 0x02, 500), (dict(ordered=False, lifetime_ms=9), 0x82, 9)):
         handle = ours.open(b"name", **how)
         exchange(ours.end, theirs.end)
         stream, ppid, data = theirs.end.recv()
@@ -160,8 +161,9 @@ def test_strings_bytes_and_empty_messages_keep_their_kind():
     for data in (b"bytes", "text \u00e9", b"", "", b"\0", "\0"):
         assert ours.send(here, data) == 0
     settle(ours, theirs)
-    assert theirs.take_messages() == [(there, False, b"bytes"), (there, True, "text \u00e9".encode()), (there, False, b""),
-                                      (there, True, b""), (there, False, b"\0"), (there, True, b"\0")]
+    assert theirs.take_messages() == [
+        (there, False, b"bytes"), (there, True, "text \u00e9".encode()), (there, False, b""), (there, True, b""),
+        (there, False, b"\0"), (there, True, b"\0")]
 
 
 def test_unordered_messages_stay_in_order_until_the_open_is_acknowledged():  # RFC 8832 6
@@ -284,11 +286,11 @@ def test_channels_come_and_go_under_loss(seed):
         sides = [Channels(w.ends[i], i, raw=ffi.addressof(w.w.dcep, i)) for i in (0, 1)]
         w.connect()
         w.loss(25)
-        opened, closed, sent = [0, 0], [0, 0], [[], []]
+        opened, closed, _sent = [0, 0], [0, 0], [[], []]
         live = [[], []]
         for _ in range(150):
             for i, side in enumerate(sides):
-                for event, handle, id, label in side.take_seen():
+                for event, handle, id, _label in side.take_seen():
                     if event == "OPENED":
                         live[i].append((handle, id))
                         opened[i] += 1
@@ -299,7 +301,7 @@ def test_channels_come_and_go_under_loss(seed):
                     side.open(b"%d" % rng.randrange(99))
                 if live[i] and rng.random() < .15:
                     side.close(rng.choice(live[i])[0])
-                for handle, id in live[i]:
+                for handle, _ in live[i]:
                     side.send(handle, rng.randbytes(rng.choice([1, 500, 3000])))
             for _ in range(10):
                 w.run(30_000)
@@ -311,7 +313,7 @@ def test_channels_come_and_go_under_loss(seed):
             for side in sides:
                 side.service()
         for i, side in enumerate(sides):
-            for event, handle, id, label in side.take_seen():
+            for event, handle, id, _label in side.take_seen():
                 opened[i] += event == "OPENED"
                 closed[i] += event == "CLOSED"
                 live[i] = [c for c in live[i] if c[0] != handle] + ([(handle, id)] if event == "OPENED" else [])
@@ -360,7 +362,7 @@ def test_channels_with_aiortc_each_side_opens(we_are):
             p.their_channels["theirs"].send(data)
         await p.until(lambda: len(p.ours.messages) == 10 and len(p.their_messages) == 10)
         for label, handle in (("ours", here), ("theirs", there)):
-            assert [m for l, m in p.their_messages if l == label] == ["text", b"bytes", "", b"", b"\0"]
+            assert [m[1] for m in p.their_messages if m[0] == label] == ["text", b"bytes", "", b"", b"\0"]
             assert [m[1:] for m in p.ours.messages if m[0] == handle] == [
                 (True, b"text"), (False, b"bytes"), (True, b""), (False, b""), (False, b"\0")]
     run(scenario)
@@ -447,21 +449,24 @@ def test_partial_reliability_both_ways_with_aiortc(we_are, ordered, seed):
 @pytest.mark.parametrize("we_are", ("client", "server"))
 @pytest.mark.parametrize("closer", ("ours", "theirs"))
 def test_channel_closes_and_its_id_is_reused_with_aiortc(we_are, closer):
+    async def open_use_and_close(p, label):
+        handle = p.ours.open(label.encode())
+        await p.until(lambda: label in p.their_channels)
+        channel = p.their_channels[label]
+        assert channel.id == (0 if we_are == "client" else 1)
+        p.ours.send(handle, "hello")
+        await p.until(lambda: p.their_messages and p.their_messages[-1] == (label, "hello"))
+        if closer == "ours":
+            p.ours.close(handle)
+        else:
+            channel.close()
+        await p.until(lambda: channel.readyState == "closed" and p.ours.seen[-1][0] == "CLOSED")
+
     async def scenario():
         p = Pair(we_are, loss=0.1)
         await p.start()
-        for round in range(3):
-            handle = p.ours.open(b"again %d" % round)
-            await p.until(lambda: "again %d" % round in p.their_channels)
-            channel = p.their_channels["again %d" % round]
-            assert channel.id == (0 if we_are == "client" else 1)
-            p.ours.send(handle, "hello")
-            await p.until(lambda: p.their_messages and p.their_messages[-1] == ("again %d" % round, "hello"))
-            if closer == "ours":
-                p.ours.close(handle)
-            else:
-                channel.close()
-            await p.until(lambda: channel.readyState == "closed" and p.ours.seen[-1][0] == "CLOSED")
+        for generation in range(3):
+            await open_use_and_close(p, "again %d" % generation)
     run(scenario)
 
 

@@ -21,7 +21,10 @@ AGAIN, LIMIT, CLOSED, STATE, ARG, SPACE, PACKET = -5, -8, -7, -4, -1, -3, -2
 
 # --- checksum ---
 
-@pytest.mark.parametrize("vector", json.loads((VECTORS / "crc32c.json").read_text())["vectors"], ids=lambda v: v["name"])
+CRC32C = json.loads((VECTORS / "crc32c.json").read_text())["vectors"]
+
+
+@pytest.mark.parametrize("vector", CRC32C, ids=lambda v: v["name"])
 def test_crc32c_gives_the_published_values(vector):
     data = bytes.fromhex(vector["data"])
     assert struct.pack("<I", lib.linnet_sctp_crc32c(0, data, len(data))).hex() == vector["wire"]
@@ -584,8 +587,8 @@ def test_third_report_of_a_missing_chunk_sends_it_again_at_once():  # RFC 9260 7
         peer.end.send(bytes([i]) * 900)
     sent = peer.answers()
     assert len(sent) == 4, "initial burst"
-    for i, n in ((1, 1), (2, 2)):
-        peer.give(sack_chunk(peer.end_tsn - 1, gaps=[(2, 1 + n)]))
+    for last in (2, 3):
+        peer.give(sack_chunk(peer.end_tsn - 1, gaps=[(2, last)]))
         assert all(struct.unpack_from("!I", c[2])[0] != peer.end_tsn for c in peer.answers())
     before = peer.end.s.cwnd
     peer.give(sack_chunk(peer.end_tsn - 1, gaps=[(2, 4)]))
@@ -627,7 +630,7 @@ def test_retransmission_timer_backs_off_to_its_bound_and_the_association_is_lost
 def test_timeout_shrinks_the_window_to_one_packet_and_acknowledgements_open_it():
     peer = Scripted()
     assert peer.end.s.cwnd == 4404
-    for i in range(10):
+    for _ in range(10):
         peer.end.send(bytes(1120))
     assert len(peer.answers()) == 4
     sent = [p for _, p in peer.end.sleep(600_000) if DATA in types_of(p)]
@@ -662,7 +665,7 @@ def test_round_trip_time_sets_the_timer_within_its_bounds():
 def test_chunk_sent_twice_says_nothing_about_the_round_trip():  # RFC 9260 6.3.1 C5
     for third_report in (False, True):
         peer = Scripted()
-        for i in range(4):
+        for _i in range(4):
             peer.end.send(bytes(900))
         peer.answers()
         if third_report:
@@ -674,7 +677,7 @@ def test_chunk_sent_twice_says_nothing_about_the_round_trip():  # RFC 9260 6.3.1
         peer.end.now += 100_000
         peer.give(sack_chunk(peer.end_tsn))
         assert peer.end.s.srtt_us == 0
-        for i in range(1, 9):  # the next fresh one is measured again
+        for _i in range(1, 9):  # the next fresh one is measured again
             peer.end.send(bytes(900))
             peer.answers()
             peer.end.now += 100_000
@@ -799,7 +802,8 @@ def test_given_up_messages_leave_the_others_in_order(how, unordered):
             w.connect()
             w.run(S)
             w.loss(25)
-            took, bulk = w.bulk(n=300, streams=2, unordered=unordered, limit_s=900, **dict({"max_retransmits": -1}, **how))
+            took, bulk = w.bulk(n=300, streams=2, unordered=unordered, limit_s=900,
+                                **dict({"max_retransmits": -1}, **how))
             assert took > 0 and bulk.corrupt == 0, "seed %d" % seed
             if not unordered:
                 assert bulk.out_of_order == 0, "seed %d" % seed
@@ -975,7 +979,7 @@ def test_message_over_our_limit_is_skipped_whatever_the_order_of_its_fragments()
 def test_endless_message_of_tiny_fragments_cannot_block_the_association():
     peer = Scripted(max_message=16384, recv_len=32768, send_len=32768)
     peer.give(peer.data(flags=2, payload=b"."))
-    for i in range(700):
+    for _i in range(700):
         peer.give(peer.data(flags=0, payload=b"."))
     peer.give(peer.data(flags=1, payload=b"."))
     peer.give(peer.data(ssn=1, payload=b"after"))
@@ -1013,7 +1017,7 @@ def test_data_without_payload_aborts():  # RFC 9260 6.2
 
 def test_stream_is_reset_and_used_anew():
     a, b = established()
-    for round in range(3):
+    for _round in range(3):
         a.send(b"before", stream=6)
         assert lib.linnet_sctp_reset_stream(a.s, 6) == 0
         assert a.send(b"x", stream=6) == STATE
@@ -1091,7 +1095,8 @@ def test_reset_of_all_streams_restarts_every_one():
     assert len(peer.end.recv_all()) == 2
 
 
-@pytest.mark.parametrize("type, body, result", [(14, b"\0\5", 2), (15, b"", 2), (17, b"\0\1\0\0", 1), (18, b"\0\1\0\0", 2)])
+@pytest.mark.parametrize("type, body, result", [(14, b"\0\5", 2), (15, b"", 2), (17, b"\0\1\0\0", 1),
+                                                (18, b"\0\1\0\0", 2)])
 def test_other_reconfiguration_requests_are_answered(type, body, result):
     peer = Scripted()
     peer.give(chunk(RECONFIG, 0, struct.pack("!HHI", type, 8 + len(body), 1000) + body))
@@ -1250,11 +1255,13 @@ def recorded():
     peer = Scripted()
     good = [packet(peer.end_tag, c) for c in (
         peer.data(payload=bytes(100)), data_chunk(1003, flags=2), sack_chunk(peer.end_tsn - 1, gaps=[], duplicates=[5]),
-        chunk(HEARTBEAT, 0, struct.pack("!HH", 1, 12) + bytes(8)), chunk(FORWARD_TSN, 0, struct.pack("!IHH", 1001, 1, 0)),
+        chunk(HEARTBEAT, 0, struct.pack("!HH", 1, 12) + bytes(8)),
+        chunk(FORWARD_TSN, 0, struct.pack("!IHH", 1001, 1, 0)),
         reset_request(1000, 999, 1, 2), chunk(RECONFIG, 0, struct.pack("!HHII", 16, 12, 1, 1)),
         chunk(ERROR, 0, struct.pack("!HHI", 1, 8, 7)), chunk(SHUTDOWN, 0, struct.pack("!I", 999)),
         chunk(COOKIE_ACK), chunk(SHUTDOWN_ACK), chunk(ABORT))]
-    good.append(packet(0, chunk(INIT, 0, init_body(params=bytes.fromhex("80080006 82c0 0000 c0000004 fff1000561000000")))))
+    params = bytes.fromhex("80080006 82c0 0000 c0000004 fff1000561000000")
+    good.append(packet(0, chunk(INIT, 0, init_body(params=params))))
     good.append(packet(peer.end_tag, chunk(INIT_ACK, 0, init_body(params=b"\x00\x07\x00\x08abcd"))))
     good.append(packet(peer.end_tag, peer.data(ssn=1), sack_chunk(peer.end_tsn - 1), chunk(HEARTBEAT, 0, b"\0\1\0\4")))
     return good
