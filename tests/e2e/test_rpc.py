@@ -16,7 +16,7 @@ LIMIT_TEXT = "ü" * (MAX_PAYLOAD // 2)           # exactly the limit, in bytes
 
 async def pair(linnet, join, **options):
     """(badge, ann), each knowing the other."""
-    # The server tells about a newcomer who publishes nothing three seconds late: so ours, with its microphone, is second.
+    # The server tells three seconds late about one who publishes nothing: so ours, with its microphone, is second.
     ann, badge = await join("ann"), await linnet("badge", **options)
     await asyncio.gather(badge.wait_for_participant(ann.identity), ann.wait_for_participant(badge.identity))
     return badge, ann
