@@ -199,7 +199,8 @@ def test_a_plain_server_behind_wss_is_refused(cli):
 # --- files ---
 
 
-@pytest.mark.parametrize("make", ["eight bits", "24 bits", "text", "nothing", "cut", "three channels", "odd rate", "no sound"])
+@pytest.mark.parametrize(
+    "make", ["eight bits", "24 bits", "text", "nothing", "cut", "three channels", "odd rate", "no sound"])
 def test_a_wav_that_is_not_16_bit_pcm_is_bad_input(cli, write_wav, tmp_path, make):
     if make == "eight bits":
         path = write_wav("a.wav", bytes(800), width=1)
