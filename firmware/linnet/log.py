@@ -41,8 +41,10 @@ def to_stderr(level, where, text):
 
 
 class _State:
-    level = WARN
-    sink = to_stderr
+    def __init__(self):
+        # In the instance: a function of the class would be called as its method.
+        self.level = WARN
+        self.sink = to_stderr
 
 
 _state = _State()

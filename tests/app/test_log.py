@@ -32,6 +32,13 @@ class TestSecret(TestCase):
         self.assertEqual(secret.reveal(), "")
 
 
+class TestBeforeAnybodyAskedForASink(TestCase):
+    def test_a_warning_is_said_and_breaks_nothing(self):
+        fresh = log._State()
+        self.assertEqual(fresh.level, log.WARN)
+        fresh.sink(log.WARN, "tests", "this line on stderr is meant")
+
+
 class TestLog(TestCase):
     def setUp(self):
         self.lines = []
