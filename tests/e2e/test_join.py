@@ -55,7 +55,8 @@ async def test_time_to_the_first_remote_sound_beside_the_wheel(join, linnet, ser
     for turn in range(JOINS):
         for early, name in ((True, "linnet, early re-offer"), (False, "linnet, waiting for the server")):
             badge = await linnet(f"badge{turn}{early}", options={"early_reoffer": early})
-            times[name].append(await first_sound(badge, lambda badge=badge: badge.audio.first_sound_at, badge.joined_from))
+            times[name].append(
+                await first_sound(badge, lambda badge=badge: badge.audio.first_sound_at, badge.joined_from))
             packets[early].append(dict(badge.room.timeline())["first_heard"])
             offers.append((early, badge.offers))
             await badge.close()
