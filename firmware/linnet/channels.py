@@ -82,6 +82,12 @@ class Channels:
             return
         self._engine.tell("packet", kind, packet)
 
+    def on_closed(self):
+        """Whoever waits to send learns that the room was left."""
+        for event in self._open:
+            event.set()
+        self._room.set()
+
     # --- sending ---
 
     async def send(self, packet, kind):

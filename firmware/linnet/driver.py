@@ -56,6 +56,9 @@ class Driver:
                 continue
             families.append(family)
             _, number = await net.udp_open(family)
+            if self._closed:  # meanwhile
+                net.udp_close()
+                raise Closed("not-connected", "the room was left meanwhile")
             for other in addresses:
                 if len(other) == len(ip):
                     self.session.add_local_candidate(self.now(), other, number)

@@ -19,7 +19,7 @@ from . import core
 from .channels import LOSSY, RELIABLE, Channels  # noqa: F401 (Room's way to the kinds)
 from .compat import const, rand_bytes
 from .driver import Driver
-from .errors import LinnetError, Protocol, Timeout
+from .errors import Closed, LinnetError, Protocol, Timeout
 from .log import INFO, WARN, log
 from .negotiation import Negotiation
 from .signalling import SignalClient
@@ -70,6 +70,8 @@ class Engine:
         self.join_response = await self.signal.connect(
             url, token, offer, list(publish), self.step
         )
+        if self._closing:
+            raise self._failure
         self.channels.open_all(self.join_response.get("server_info", {}).get("protocol", 0))
         self.tell("signal", "join", self.join_response)
         self.signal.start()
@@ -91,10 +93,29 @@ class Engine:
         if self._closing:
             return
         self._closing = True
-        if reason is not None:
-            await self.signal.leave(reason)
-        await self.signal.close()
-        await self.driver.close()
+        if self._failure is None:  # for a connect() that still waits
+            self._failure = Closed("not-connected", "the room was left meanwhile")
+        self._connected.set()
+        self.channels.on_closed()
+        # Whatever happens to us meanwhile, the rest is closed too.
+        try:
+            if reason is not None:
+                await self.signal.leave(reason)
+        finally:
+            try:
+                await self.signal.close()
+            finally:
+                await self.driver.close()
+
+    def discard(self):
+        """Wipe the keys of an engine that never connects."""
+        self._closing = True
+        self.session.wipe()
+
+    @property
+    def failure(self):
+        """The error that ended the session, or None."""
+        return self._failure
 
     # --- what Room asks for ---
 
@@ -172,6 +193,8 @@ class Engine:
                 self.tell("signal", name, message)
         except LinnetError as error:
             self._lost(error)
+        except core.CoreError as error:
+            self._lost(Protocol("sdp", "the core does not take what the server says: %s" % error))
 
     # --- what negotiation needs ---
 

@@ -127,6 +127,8 @@ class Room(EventEmitter):
         """Make keys and certificate for the next connect() with these RoomOptions. On a device it
         takes a good part of a second: do it while the token is fetched, or at boot."""
         if self._prepared is None or self._prepared.options is not options:
+            if self._prepared is not None:
+                self._prepared.discard()
             self._prepared = Engine(self.port, options, self._on_engine)
 
     async def connect(self, url, token, options=None):
@@ -146,6 +148,8 @@ class Room(EventEmitter):
         claims.check(self.port.clock.unix_time())
         if options.tracks and not claims.can_publish_source("microphone"):
             raise Refused("publish-refused", "the token does not let this device publish a microphone")
+        if len(options.tracks) > 1:
+            raise Refused("publish-refused", "a device publishes one microphone track at a time")
         connecting = self._connecting
         self._clear()
         self._connecting = connecting
@@ -159,11 +163,17 @@ class Room(EventEmitter):
             await engine.connect(url, token.reveal(), requests)
             for track in options.tracks:
                 await self._own.wait_published(track)
+            if engine.failure is not None:
+                raise engine.failure
         except BaseException:
             # Cancelled, refused or broken: nothing may stay open behind our back, and a server
             # that has let us in hears that we go.
-            await engine.close(DisconnectReason.CLIENT_INITIATED)
-            self._clear()
+            for track in options.tracks:
+                self._own.give_up(track)
+            try:
+                await engine.close(DisconnectReason.CLIENT_INITIATED)
+            finally:
+                self._clear()
             raise
         self._set_state(ConnectionState.CONN_CONNECTED)
         self.emit("connected")
@@ -257,7 +267,9 @@ class Room(EventEmitter):
             reason = DisconnectReason.CONNECTION_TIMEOUT
         if self.disconnect_error is None:  # the server may have said before why it closes
             self.disconnect_error = error
-        if not self._connecting:
+        if self._connecting:
+            self._own.on_closed(error)
+        else:
             asyncio.create_task(self._end(reason))
 
     def _on_signal(self, name, message):

@@ -214,12 +214,20 @@ class SignalClient:
             event = self._ws.next_event()
             if event is not None:
                 return event
-            self._ws.feed(await self._stream.read(_READ))
+            self._ws.feed(await self._open_stream().read(_READ))
 
     async def _flush(self):
         data = self._ws.take()
         if data:
-            await self._stream.write(data)
+            await self._open_stream().write(data)
+
+    def _open_stream(self):
+        if self._stream is None:
+            raise Closed("ws-closed", "the signalling connection is not open")
+        return self._stream
+
+    def _is_open(self):
+        return self._stream is not None and self._ws is not None and self._ws.is_open
 
     # --- messages ---
 
@@ -244,7 +252,7 @@ class SignalClient:
 
     def send_soon(self, name, message):
         """Queue one SignalRequest. After the end it is dropped, and said so in the log."""
-        if self._closing or self._ws is None or not self._ws.is_open:
+        if self._closing or not self._is_open():
             log(WARN, "signalling", "not open: dropped", name)
             return False
         self._ws.send_binary(records.encode("SignalRequest", {name: message}))
@@ -260,7 +268,7 @@ class SignalClient:
 
     async def leave(self, reason):
         """Tell the server that we go, and why. Never raises: the connection may be gone."""
-        if self._closing or self._ws is None or not self._ws.is_open:
+        if self._closing or not self._is_open():
             return
         self.send_soon("leave", {"reason": reason})
         try:
@@ -280,7 +288,7 @@ class SignalClient:
                 except asyncio.CancelledError:
                     pass
             self._tasks = []
-            if self._ws is not None and self._ws.is_open:
+            if self._is_open():
                 self._ws.close()
                 await self._port.clock.wait_for_ms(self._flush(), _CLOSE_TIMEOUT_MS)
         except (asyncio.TimeoutError, LinnetError) as error:

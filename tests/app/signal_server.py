@@ -70,7 +70,8 @@ class SignalStream:
 
 class SignalServer:
     """`refuse` and `validate` are (status, text) of the upgrade and of /validate, None for 101 and
-    for no answer at all. `greeting` are (name, message) pairs, or bytes to send as they are."""
+    for no answer at all. `greeting` are (name, message) pairs, or bytes to send as they are, or a
+    function of the JoinRequest that gives them."""
 
     def __init__(self, greeting=None, refuse=None, validate=(200, "success")):
         self.greeting = [("join", JOIN)] if greeting is None else greeting
@@ -119,7 +120,8 @@ class SignalServer:
         else:
             self._ws = stream
             stream.deliver(answer_101(request_key(data)))
-            for piece in self.greeting:
+            greeting = self.greeting
+            for piece in greeting(self.join_request()[0]) if callable(greeting) else greeting:
                 self.raw(piece) if isinstance(piece, bytes) else self.say(*piece)
 
     def _on_frame(self, opcode, payload):
@@ -157,7 +159,7 @@ class SignalServer:
 
     def join_request(self):
         """(JoinRequest, compression) of the upgrade request."""
-        target = self.heads[0].split(" ")[1]
+        target = self.heads[-1].split(" ")[1]
         query = target[target.index("?") + 1 :]
         for pair in query.split("&"):
             name, _, value = pair.partition("=")
