@@ -108,8 +108,8 @@ async def test_a_silent_server_is_noticed_within_the_ping_timeout(start_server, 
     server = start_server()
     async with LinnetPeer() as badge:
         await badge.join(server.url, server.make_token(unique("badge"), room_name))
-        signal = badge.room._engine.signal
-        assert (signal._ping_interval_ms, signal._ping_timeout_ms) == (5000, 15000)
+        link = badge.room._engine.signal
+        assert (link._ping_interval_ms, link._ping_timeout_ms) == (5000, 15000)
         badge.room._engine.signal._ping_timeout_ms = 1500       # 15 s are too long for a test
         os.kill(server.pid, signal.SIGSTOP)
         try:
