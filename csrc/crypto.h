@@ -53,7 +53,9 @@ int linnet_gcm_open(linnet_gcm_t *gcm, const uint8_t iv[12], const uint8_t *aad,
                     uint8_t *data, size_t len, const uint8_t tag[16]);
 
 /* --- helpers --- */
-int linnet_equal_ct(const uint8_t *a, const uint8_t *b, size_t len); /* 1 = equal, in constant time */
-void linnet_wipe(void *mem, size_t len);                             /* not optimised away */
+/* 1 = equal, in constant time. */
+int linnet_equal_ct(const uint8_t *a, const uint8_t *b, size_t len);
+/* Zeroes, and is not optimised away. */
+void linnet_wipe(void *mem, size_t len);
 
 #endif

@@ -690,7 +690,8 @@ def test_the_offer_of_a_hello_is_read_without_trusting_a_length(c):
     hello = next(client.poll(0))
 
     def chosen(datagram, *ours):
-        return c.lib.dtls_hello_profile(c.ffi.new("uint8_t[]", datagram or b"\0"), len(datagram), list(ours), len(ours))
+        data = c.ffi.new("uint8_t[]", datagram or b"\0")
+        return c.lib.linnet_dtls_hello_profile(data, len(datagram), list(ours), len(ours))
 
     assert chosen(hello, CM, GCM) == CM and chosen(hello, GCM, CM) == GCM and chosen(hello, 2, 8) == 0
     for length in range(len(hello)):
