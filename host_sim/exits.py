@@ -34,7 +34,7 @@ _BY_CODE = {
               "server-busy", "server-error", "join-timeout", "signal-timeout", "request-timeout", "not-connected",
               "queue-full"),
     MEDIA: ("sdp", "protobuf", "signal", "dtls-fingerprint", "dtls-failed", "ice-failed", "media-timeout",
-            "negotiation-failed"),
+            "media-failed", "negotiation-failed"),
     AUDIO: ("no-audio-device",),
     NOT_BUILT: ("no-native-module", "not-built"),
     APP_FAILED: ("app-failed",),

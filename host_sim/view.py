@@ -61,8 +61,8 @@ def _cells(character):
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def fit(text, width):
-    """`text` cut or filled to exactly `width` columns."""
+def fit(text, width, cut="…"):
+    """`text` cut or filled to exactly `width` columns; `cut` stands where it was cut."""
     if cells(text) <= width:
         return text + " " * (width - cells(text))
     kept, used = [], 0
@@ -71,7 +71,7 @@ def fit(text, width):
             break
         kept.append(character)
         used += _cells(character)
-    return "".join(kept) + ("…" if width > 0 else "") + " " * (width - 1 - used)
+    return "".join(kept) + (cut if width > 0 else "") + " " * (width - 1 - used)
 
 
 # --- levels ---
@@ -136,7 +136,7 @@ def frame(screen, width, height, style):
     """The lines of the screen, at most `height` of them, none wider than `width`."""
     width = min(width, MAX_WIDTH)
     if width < MIN_WIDTH or height < 8:
-        return [fit(f"{screen.state} {clock(screen.seconds)} {'LED on' if screen.led else ''}", max(1, width - 1))]
+        return [_fit(f"{screen.state} {clock(screen.seconds)} {'LED on' if screen.led else ''}", max(1, width - 1), style)]
     head = [_title(screen, width, style), "", _microphone(screen, width, style)]
     room_for_others = max(1, height - len(head) - 8)
     foot = ["", *_link(screen, width, style), ""]
@@ -152,8 +152,9 @@ def clock(seconds):
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
 
 
-def _text(text, style):
-    return clean(text, not style.unicode)
+def _fit(text, width, style):
+    """Text of unknown origin in exactly `width` columns."""
+    return fit(clean(text, not style.unicode), width, style.sign("…", "~"))
 
 
 def _title(screen, width, style):
@@ -162,7 +163,7 @@ def _title(screen, width, style):
     where = f"{screen.identity or screen.board}"
     if screen.room:
         where += f" in {screen.room}"
-    left = fit(f" Linnet  {_text(where, style)}", max(8, width - cells(right)))
+    left = _fit(f" Linnet  {where}", max(8, width - cells(right)), style)
     return style.paint(left[:8], "bold") + left[8:] + style.paint(right, colour)
 
 
@@ -173,9 +174,9 @@ def _row(label, name, level, note, width, style, label_colour="dim"):
     bar_width = width - 9 - name_width - 2 - 9 - note_width
     if bar_width < 6:
         bar_width, note_width = bar_width + note_width, 0
-    shown = f" {style.paint(fit(label, 7), label_colour)} {fit(_text(name, style), name_width)}"
+    shown = f" {style.paint(fit(label, 7), label_colour)} {_fit(name, name_width, style)}"
     shown += f" {bar(level, bar_width, style)} {decibels(level)}"
-    return shown + (f"  {style.paint(fit(_text(note, style), note_width - 1).rstrip(), 'cyan')}" if note_width else "")
+    return shown + (f"  {style.paint(_fit(note, note_width - 1, style).rstrip(), 'cyan')}" if note_width else "")
 
 
 def _microphone(screen, width, style):
@@ -222,7 +223,7 @@ def _events(screen, width, style, at_most):
     rule = style.sign("─", "-")
     lines = [style.paint(f" {rule * 2} events " + rule * (width - 12), "dim")]
     for seconds, text in screen.events[-(at_most):] if at_most else []:
-        lines.append(f" {style.paint(f'{seconds:7.1f}', 'dim')}  {fit(_text(text, style), width - 11).rstrip()}")
+        lines.append(f" {style.paint(f'{seconds:7.1f}', 'dim')}  {_fit(text, width - 11, style).rstrip()}")
     return lines + [""] * (at_most + 1 - len(lines))
 
 
