@@ -270,7 +270,8 @@ class Room(EventEmitter):
         if self._connecting:
             self._own.on_closed(error)
         else:
-            asyncio.create_task(self._end(reason))
+            # The server hears that we go, if it can: it would keep our place for a while.
+            asyncio.create_task(self._end(reason, DisconnectReason.CLIENT_INITIATED))
 
     def _on_signal(self, name, message):
         handler = _SIGNALS.get(name)

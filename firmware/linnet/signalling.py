@@ -46,6 +46,10 @@ def refusal(status, text):
         return Refused("join-refused", said)
     if status == 503:
         return Refused("server-busy", said)
+    if 300 <= status < 400:
+        return Refused("http-redirect", said)
+    if status < 300:
+        return Refused("http", "the server answered %d and opens no WebSocket" % status)
     return Refused("server-error", said)
 
 
@@ -268,9 +272,10 @@ class SignalClient:
 
     async def leave(self, reason):
         """Tell the server that we go, and why. Never raises: the connection may be gone."""
-        if self._closing or not self._is_open():
+        if not self._is_open():
             return
-        self.send_soon("leave", {"reason": reason})
+        # Also after a loop has ended: a message that we could not read does not break the way out.
+        self._ws.send_binary(records.encode("SignalRequest", {"leave": {"reason": reason}}))
         try:
             await self._port.clock.wait_for_ms(self._flush(), _CLOSE_TIMEOUT_MS)
         except (asyncio.TimeoutError, LinnetError) as error:
