@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from sctp_lib import Channels, End, S, World, established, exchange, ffi, lib
+from sctp_lib import RECONFIG, S, Channels, End, World, chunks_of, established, exchange, ffi, lib, types_of
 
 LIMIT, CLOSED, STATE, ARG, PACKET = -8, -7, -4, -1, -2
 EVEN, ODD = 0, 1
@@ -171,12 +171,12 @@ def test_unordered_messages_stay_in_order_until_the_open_is_acknowledged():  # R
     here = ours.open(ordered=False)
     ours.send(here, b"0")
     early = ours.end.poll()
-    assert early[0][13] & 4 == 0 and len(early) == 1, "DATA flags: OPEN and message without the U bit"
+    assert [c[1] & 4 for p in early for c in chunks_of(p)] == [0, 0], "DATA flags: OPEN and message without the U bit"
     theirs.end.input(early[0])
     settle(ours, theirs)
     ours.send(here, b"1")
     late, = ours.end.poll()
-    assert late[13] & 4 == 4
+    assert [c[1] & 4 for c in chunks_of(late)] == [4]
 
 
 def test_data_for_nobody_and_of_no_kind_is_counted():
@@ -247,6 +247,31 @@ def test_close_resets_both_directions_and_the_id_can_be_used_again(who):
         assert ours.take_seen() == [("OPENED", here, 0, b"x")]
         (_, there, id, _), = theirs.take_seen()
         assert id == 0 and ours.send(old, b"x") == CLOSED
+
+
+def test_id_may_come_again_before_our_reset_is_confirmed():
+    ours, theirs, here, there = opened()  # id 0: ours chose it, so let ours close and reopen
+    ours.close(here)
+    for giver, taker in ((ours, theirs), (theirs, ours)):
+        giver.service()
+        for raw in giver.end.poll():
+            taker.end.input(raw)
+        taker.service()
+    assert ours.take_seen() == [("CLOSED", here, 0, b"x")]
+    lost = ours.end.poll()  # the answer to the reset of theirs
+    assert any(RECONFIG in types_of(p) for p in lost)
+    again = ours.open(b"again")
+    for raw in ours.end.poll():
+        theirs.end.input(raw)
+    theirs.service()
+    assert [e[0] for e in theirs.take_seen()] == ["OPENED"], "beside the old one"
+    for _ in range(3):
+        ours.end.now = theirs.end.now = ours.end.now + S
+        settle(ours, theirs)
+    assert theirs.take_seen() == [("CLOSED", there, 0, b"x")] and ours.d.counters.acks_in == 2
+    ours.send(again, b"works")
+    settle(ours, theirs)
+    assert [m[2] for m in theirs.take_messages()] == [b"works"]
 
 
 def test_both_close_at_once():

@@ -248,6 +248,17 @@ def test_stale_cookie_error_makes_us_ask_for_a_fresh_one():
     assert types_of(again) == [COOKIE_ECHO, DATA] and chunks_of(again)[0][2] == b"efgh"
 
 
+def test_lost_cookie_echo_is_repeated_with_its_data():
+    end = End()
+    end.connect()
+    tag = struct.unpack_from("!I", chunks_of(end.poll()[0])[0][2])[0]
+    end.send(b"rides along")
+    end.input(packet(tag, chunk(INIT_ACK, 0, init_body(params=b"\x00\x07\x00\x08abcd"))))
+    sent = end.sleep(S)
+    assert [types_of(p) for _, p in sent] == [[COOKIE_ECHO, DATA]] * 2
+    assert sent[0][0] == S and sent[1][0] == S + 500_000 and end.counters.t3_expired == 0
+
+
 def test_data_that_overtakes_the_cookie_ack_is_kept():
     end = End()
     end.connect()
@@ -527,6 +538,13 @@ def test_immediate_bit_asks_for_a_sack_at_once():
     peer = Scripted()
     peer.give(peer.data(flags=3 | 8))
     assert sack_of(peer.answers())[0] == 1000
+
+
+def test_gap_is_reported_at_once():
+    peer = Scripted()
+    peer.data()
+    peer.give(peer.data(ssn=1))
+    assert sack_of(peer.answers())[::2] == (999, [(2, 2)])
 
 
 def test_gaps_and_duplicates_are_reported():
@@ -881,6 +899,17 @@ def test_forward_tsn_releases_what_waited():
     assert peer.end.recv() is None and peer.end.counters.duplicates_in == 1
 
 
+def test_forward_tsn_delivers_whole_messages_between_those_given_up():  # RFC 3758 3.6
+    peer = Scripted()
+    peer.data()
+    peer.give(peer.data(ssn=1, payload=b"one"))
+    peer.data()
+    peer.give(peer.data(ssn=3, payload=b"three"), peer.data(ssn=5, payload=b"five"))
+    assert peer.end.recv() is None
+    peer.give(chunk(FORWARD_TSN, 0, struct.pack("!IHH", 1002, 0, 2)))
+    assert [m[2] for m in peer.end.recv_all()] == [b"one", b"three"]
+
+
 def test_forward_tsn_frees_the_fragments_it_passes():
     peer = Scripted()
     peer.give(peer.data(flags=2, payload=bytes(1000)))
@@ -936,6 +965,19 @@ def test_unread_messages_close_the_window_and_reading_opens_it():
             got += [m[2] for m in b.recv_all()]
             assert w.now - at < 3 * S, "resumes at once"
         assert [struct.unpack_from("!I", m)[0] for m in got] == list(range(len(got)))
+
+
+def test_reading_tells_the_peer_of_a_window_that_was_shut():
+    peer = Scripted(max_message=16384, recv_len=32768, send_len=65536)
+    window, n = 1, 0
+    while window:
+        peer.give(peer.data(ssn=n, payload=bytes(1000)), peer.data(ssn=n + 1, payload=bytes(120)))
+        peer.end.now += 200_000
+        window, n = sack_of(peer.answers())[1], n + 2
+    peer.end.recv()
+    assert sack_of(peer.answers())[1] >= 1148, "at once, and a packet wide"
+    peer.end.recv()
+    assert peer.answers() == [], "but not for every message"
 
 
 def test_receiver_without_room_gives_back_the_latest_for_the_earliest():
@@ -1237,6 +1279,15 @@ def test_abort_leaves_once_and_ends_the_peer():
     b.input(raw)
     assert a.state == b.state == "CLOSED" and a.events() == ["CLOSED"] and b.events() == ["ABORTED"]
     assert b.poll() == [] and b.send(b"x") == CLOSED and lib.linnet_sctp_abort(b.s, b.now) == CLOSED
+
+
+def test_orderly_end_is_told_after_the_last_message():
+    a, b = established()
+    a.send(b"last words")
+    lib.linnet_sctp_shutdown(a.s, a.now)
+    exchange(a, b)
+    assert b.state == "CLOSED" and b.events() == []
+    assert b.recv()[2] == b"last words" and b.events() == ["CLOSED"]
 
 
 def test_messages_that_had_arrived_can_be_read_after_the_end():
