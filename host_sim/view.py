@@ -136,7 +136,8 @@ def frame(screen, width, height, style):
     """The lines of the screen, at most `height` of them, none wider than `width`."""
     width = min(width, MAX_WIDTH)
     if width < MIN_WIDTH or height < 8:
-        return [_fit(f"{screen.state} {clock(screen.seconds)} {'LED on' if screen.led else ''}", max(1, width - 1), style)]
+        text = f"{screen.state} {clock(screen.seconds)} {'LED on' if screen.led else ''}"
+        return [_fit(text, max(1, width - 1), style)]
     head = [_title(screen, width, style), "", _microphone(screen, width, style)]
     room_for_others = max(1, height - len(head) - 8)
     foot = ["", *_link(screen, width, style), ""]

@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment: the room is left, the files are complete, the exit code says why, and nothing is left behind."""
+"""Ctrl-C at any moment: the room is left, the files are complete, the exit code says why, nothing is left behind."""
 
 import json
 import os
@@ -60,7 +60,8 @@ def test_ctrl_c_while_nobody_answers_ends_at_once(tmp_path):
 
     events = tmp_path / "e.jsonl"
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        process = start("run", "--url", f"ws://127.0.0.1:{silent.getsockname()[1]}", "--wav", SENTENCE, "--events", events,
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        process = start("run", "--url", url, "--wav", SENTENCE, "--events", events,
                         token=make_token("b", "r", api_key="k", api_secret="s" * 40))
         connection, _ = silent.accept()
         with connection:

@@ -86,8 +86,8 @@ def test_levels_rise_at_once_and_fall_slowly():
 
 
 @pytest.mark.parametrize(("text", "width", "shown"), [
-    ("abc", 5, "abc  "), ("abcdef", 4, "abc\u2026"), ("\u65e5\u672c", 3, "\u65e5\u2026"), ("\u65e5\u672c", 2, "\u2026 "),
-    ("e\u0301e", 2, "e\u0301e"), ("abc", 0, ""),
+    ("abc", 5, "abc  "), ("abcdef", 4, "abc\u2026"), ("\u65e5\u672c", 3, "\u65e5\u2026"),
+    ("\u65e5\u672c", 1, "\u2026"), ("e\u0301e", 2, "e\u0301e"), ("abc", 0, ""),
 ])
 def test_text_is_cut_by_columns_and_not_by_characters(text, width, shown):
     assert fit(text, width) == shown
