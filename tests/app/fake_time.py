@@ -49,6 +49,9 @@ if harness.IS_MICROPYTHON:
     async def _cancel_the_rest():
         pass
 
+    async def _wait_for_ms(coroutine, ms):
+        return await asyncio.wait_for_ms(coroutine, ms)
+
 else:
     sys.path.insert(0, harness.HERE + "/../scenario")
     import virtual_time
@@ -61,6 +64,11 @@ else:
     def tasks_left():
         """Tasks that still wait, apart from the one that asks."""
         return len(asyncio.all_tasks()) - 1
+
+    async def _wait_for_ms(coroutine, ms):
+        # Not asyncio.wait_for: in Python 3.11 it swallows a cancellation that meets the end.
+        async with asyncio.timeout(ms / 1000):
+            return await coroutine
 
     async def _cancel_the_rest():
         rest = asyncio.all_tasks() - {asyncio.current_task()}
@@ -95,7 +103,7 @@ class VirtualClock:
         await asyncio.sleep(ms / 1000)
 
     async def wait_for_ms(self, coroutine, ms):
-        return await asyncio.wait_for(coroutine, ms / 1000)
+        return await _wait_for_ms(coroutine, ms)
 
     def unix_time(self):
         return UNIX_TIME

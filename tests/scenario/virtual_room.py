@@ -6,6 +6,7 @@ It exists to count round trips: what a server does is shown by the tests against
 """
 
 import asyncio
+import collections
 import struct
 import urllib.parse
 
@@ -26,6 +27,8 @@ class Pipe:
         self._room = room
         self._loop = asyncio.get_running_loop()
         self._incoming = asyncio.Queue()
+        self._to_client = collections.deque()  # timers of one instant fire in any order: a stream has its own
+        self._to_server = collections.deque()
         self._rest = b""
         self.closed = False
 
@@ -36,11 +39,13 @@ class Pipe:
         return data
 
     async def write(self, data):
-        self._loop.call_later(self._room.rtt / 2, self._room.on_stream, self, bytes(data))
+        self._to_server.append(bytes(data))
+        self._loop.call_later(self._room.rtt / 2, lambda: self._room.on_stream(self, self._to_server.popleft()))
 
     def deliver(self, data):
         """The server sends."""
-        self._loop.call_later(self._room.rtt / 2, self._incoming.put_nowait, bytes(data))
+        self._to_client.append(bytes(data))
+        self._loop.call_later(self._room.rtt / 2, lambda: self._incoming.put_nowait(self._to_client.popleft()))
 
     def close(self):
         self.closed = True
