@@ -182,7 +182,8 @@ class HostNet:
 
     async def stream_open(self, host, port, tls, timeout_ms, on_step=None):
         try:
-            return await asyncio.wait_for(self._stream_open(host, port, tls, on_step), timeout_ms / 1000)
+            async with asyncio.timeout(timeout_ms / 1000):
+                return await self._stream_open(host, port, tls, on_step)
         except asyncio.TimeoutError:
             raise Timeout("connect-timeout", f"{host}:{port} did not answer within {timeout_ms} ms") from None
 
