@@ -265,14 +265,12 @@ static void end_all(linnet_dcep_t *d) {
     }
 }
 
-/* RFC 8831 6.7: we reset our side in answer. */
+/* RFC 8831 6.7: we reset our side in answer. One that closes beside a live one has had its reset. */
 static void on_peer_reset(linnet_dcep_t *d, uint16_t stream) {
     size_t i;
-    int has_live = by_id(d, stream) != NULL; /* then the past one has seen its reset */
     for (i = 0; i < LINNET_SCTP_STREAMS; i++) {
         linnet_dcep_channel_t *c = &d->channels[i];
         if (c->state < OPENING || (stream != ALL_STREAMS && c->id != stream)) continue;
-        if (c->state == CLOSING && has_live) continue;
         begin_closing(c);
         set(c, PEER_RESET);
         free_if_over(c);

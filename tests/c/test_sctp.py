@@ -703,6 +703,19 @@ def test_chunk_sent_twice_says_nothing_about_the_round_trip():  # RFC 9260 6.3.1
         assert peer.end.s.srtt_us == 100_000
 
 
+def test_probe_that_was_refused_is_repeated_as_soon_as_the_window_opens():
+    peer = Scripted(window=0)
+    peer.end.send(bytes(1000))
+    peer.end.send(b"second")
+    assert [len(c[2]) for c in peer.answers()] == [1012], "one chunk may be under way"
+    peer.give(sack_chunk(peer.end_tsn - 1, window=0))
+    assert peer.answers() == []
+    peer.give(sack_chunk(peer.end_tsn - 1, window=900))
+    assert peer.answers() == [], "too narrow for it"
+    peer.give(sack_chunk(peer.end_tsn - 1, window=5000))
+    assert [struct.unpack_from("!I", c[2])[0] - peer.end_tsn for c in peer.answers()] == [0, 1]
+
+
 def test_peer_that_keeps_its_window_shut_but_answers_is_not_given_up():  # RFC 9260 6.1 A
     peer = Scripted(window=0, max_retrans=5)
     peer.end.send(b"x")
@@ -918,9 +931,19 @@ def test_forward_tsn_frees_the_fragments_it_passes():
     peer.give(peer.data(flags=7, payload=b"later"))
     peer.give(chunk(FORWARD_TSN, 0, struct.pack("!IHH", 1002, 0, 0)))
     assert peer.end.recv()[2] == b"later" and peer.end.s.n_free == peer.end.s.n_blocks
+    assert peer.end.counters.drop_fragment == 0, "given up, not wrong"
     assert sack_of(peer.answers())[::2] == (1003, [])
     peer.give(peer.data(ssn=1, payload=b"goes on"))
     assert peer.end.recv()[2] == b"goes on"
+
+
+def test_forward_tsn_spares_a_message_that_misses_nothing_yet():
+    peer = Scripted()
+    peer.data(flags=7)
+    peer.give(peer.data(flags=6, payload=b"begins, "))
+    peer.give(chunk(FORWARD_TSN, 0, struct.pack("!I", 1001)))  # 1000 given up, 1001 counted as acknowledged
+    peer.give(peer.data(flags=5, payload=b"and ends"))
+    assert peer.end.recv()[2] == b"begins, and ends"
 
 
 def test_old_forward_tsn_only_repeats_the_sack():
