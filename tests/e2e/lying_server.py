@@ -3,7 +3,7 @@
     async with LyingProxy(server, change) as proxy: ...connect to proxy.url
 
 `change(name, message)` gets every SignalResponse on its way to the client and gives what is sent instead: the message
-(changed or not), bytes or str for a raw frame, None for nothing, a list for several.
+(changed or not), bytes or str for a raw frame, None for nothing, a number for a pause in seconds, a list for several.
 
     async with RawServer(b"HTTP/1.1 404 Not Found\\r\\n...") as raw: ...
 """
@@ -58,7 +58,9 @@ class LyingProxy:
             message = proto.SignalResponse.FromString(frame)
             said = self._change(message.WhichOneof("message"), message)
             for one in said if isinstance(said, list) else [said]:
-                if one is not None:
+                if isinstance(one, float):
+                    await asyncio.sleep(one)
+                elif one is not None:
                     await client.send(one.SerializeToString() if hasattr(one, "SerializeToString") else one)
 
 

@@ -310,3 +310,28 @@ async def test_a_storm_of_requirements_is_not_answered_with_a_storm_of_offers(se
         print(f"hundreds of requirements: {badge.offers} offers")
         assert badge.offers <= 1 + 2 * 3
         assert badge.room.isconnected()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("asked_for", [0, 1])
+async def test_a_server_that_never_has_enough_sections_does_not_get_them_for_ever(join, server, room_name, unique,
+                                                                                 asked_for):
+    """The storm of protocol.md 11: a wanted track that no answer brings, and a requirement after every answer."""
+    def never_enough(name, message):
+        if name != "answer":
+            return message
+        message.answer.sdp = re.sub(r"a=(msid|ssrc):.*\r\n", "", message.answer.sdp)
+        message.answer.mid_to_track_id.clear()
+        need = proto.MediaSectionsRequirement(num_audios=asked_for)
+        return [message, proto.SignalResponse(media_sections_requirement=need)]
+    ann = await join("ann")
+    await ann.publish_audio()
+    async with LyingProxy(server, never_enough) as proxy, LinnetPeer() as badge:
+        await badge.join(proxy.url, server.make_token(unique("badge"), room_name), remote_tracks=2)
+        await badge.wait_until(lambda: badge.room._engine.negotiation._wanted, "a wanted track")
+        await asyncio.sleep(0.7)
+        sections = len(badge.room._engine.negotiation.local.sections)
+        print(f"requirement {asked_for} after every answer: {badge.offers} offers, {sections} sections")
+        assert badge.offers <= 8
+        assert sections <= 2 + 2 * 2
+        assert badge.room.isconnected()

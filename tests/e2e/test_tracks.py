@@ -10,6 +10,8 @@ from livekit import rtc
 from linnet.errors import Refused
 from linnet.track import LocalAudioTrack
 from tests import audio_quality as quality
+from tests.e2e.linnet_peer import LinnetPeer
+from tests.e2e.lying_server import LyingProxy
 from tests.e2e.peers import RATE
 from tests.e2e.test_audio import level_at, tone
 
@@ -191,6 +193,23 @@ async def test_who_may_not_publish_is_told_before_and_after_the_join(linnet, ser
     with pytest.raises(Refused) as source:
         await camera_only.me.publish_track(LocalAudioTrack("mic"))
     assert {one.value.code for one in (at_join, later, source)} == {"publish-refused"}
+
+
+@pytest.mark.asyncio
+async def test_a_track_published_while_an_offer_is_under_way(join, server, room_name, unique):
+    """Its section is added before the answer to an offer without it has come."""
+    def slow_answer(name, message):
+        return [0.3, message] if name == "answer" and badge.room.isconnected() else message
+    ann = await join("ann")
+    async with LyingProxy(server, slow_answer) as proxy, LinnetPeer() as badge:
+        await badge.join(proxy.url, server.make_token(unique("badge"), room_name), microphone=False)
+        publishing = asyncio.ensure_future(badge.me.publish_track(LocalAudioTrack("late")))
+        await asyncio.sleep(0)
+        badge.room._engine.negotiation.renegotiate()
+        await publishing
+        badge.audio.queue(tone(600, 16000, 60))
+        await hears_tone(ann, await ann.wait_for_track(badge.identity), 600)
+        assert badge.offers == 3 and badge.room.isconnected()
 
 
 # --- tracks of others ---
