@@ -231,3 +231,14 @@ def test_a_wav_is_spoken_when_somebody_listens(server, room, tmp_path):
     assert alike > 0.6
 
 
+
+
+def test_a_script_that_reads_no_more_events_ends_the_badge(server, room):
+    process = start("run", "--url", server.url, "--wav", SENTENCE, "--events", "-", "--sample", "0.1", "--plain",
+                    token=server.make_token("badge", room))
+    while '"joined"' not in process.stdout.readline():
+        assert process.poll() is None
+    process.stdout.close()
+    assert process.wait(15) == 0
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
