@@ -8,6 +8,8 @@ from linnet.errors import Protocol
 from linnet.negotiation import Negotiation
 from scripted_engine import ScriptedEngine
 
+COMPONENT_2 = HOST.replace(" 1 udp", " 2 udp").replace("7882", "7883")
+
 
 class Talk:
     """A negotiation, and the server's part of it."""
@@ -238,7 +240,7 @@ class TestCandidates(TestCase):
 
     def test_duplicates_tcp_names_and_component_2_are_passed_over(self):
         talk = Talk()
-        talk.answer(candidates=(HOST, HOST, TCP, HOST.replace(" 1 udp", " 2 udp")))
+        talk.answer(candidates=(HOST, HOST, TCP, COMPONENT_2))
         self.trickle(talk, HOST)
         self.trickle(talk, TCP)
         self.trickle(talk, HOST.replace("192.0.2.10", "1d0e.local"))

@@ -254,6 +254,15 @@ class TestWishes(TestCase):
         talk.allow("TR_a")
         self.assertEqual(talk.offers, 1)
 
+    def test_one_that_is_allowed_anew_is_asked_for_anew(self):
+        talk = Talk()
+        talk.answer()
+        for n in range(1, 4):
+            talk.allow("TR_a")
+            talk.answer()
+            self.assertEqual(talk.offers, n)
+            talk.allow("TR_a", False)
+
     def test_a_forgotten_track_is_not_asked_for_and_an_old_answer_does_not_revive_it(self):
         talk = self.playing()
         talk.it.renegotiate()

@@ -299,11 +299,17 @@ class TestFailing(Case):
 
         def lost_meanwhile(world):
             world.publishes = False
-            world.on_remote = UP + ((core.STATE, (core.ICE, core.FAILED, 0)),)
+
+            async def later():
+                await asyncio.sleep(2)
+                world.sessions[-1].outputs.append((core.STATE, (core.ICE, core.FAILED, 0)))
+                world.room._engine.driver.drain()
+
+            asyncio.create_task(later())
 
         options = RoomOptions(tracks=(LocalAudioTrack("mic"),))
         self.fails(Timeout, "request-timeout", never_says, options)
-        self.fails(Timeout, "ice-failed", lost_meanwhile, options, within_s=1)
+        self.fails(Timeout, "ice-failed", lost_meanwhile, options, within_s=3)
 
     def test_a_session_that_is_lost_while_it_becomes_connected(self):
         def prepare(world):

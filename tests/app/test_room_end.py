@@ -140,17 +140,18 @@ class TestEnd(Case):
 
     def test_whoever_waits_learns_of_the_end_at_once(self):
         async def test(world):
-            me = world.room.local_participant
-            world.say("update", {"participants": [{"sid": "PA_b", "identity": "bob", "version": 1}]})
-            await fake_time.turns()
-            world.sessions[-1].send_result = core.ERR_AGAIN
-
             async def code_of(coroutine):
                 try:
                     await coroutine
                 except LinnetError as error:
                     return error.code
 
+            me = world.room.local_participant
+            world.say("update", {"participants": [{"sid": "PA_b", "identity": "bob", "version": 1}]})
+            await fake_time.turns()
+            answered_late = asyncio.create_task(code_of(me.perform_rpc("bob", "m", "")))
+            await fake_time.turns()
+            world.sessions[-1].send_result = core.ERR_AGAIN
             waiting = [
                 asyncio.create_task(code_of(me.publish_track(LocalAudioTrack("mic")))),
                 asyncio.create_task(code_of(me.publish_data(b"x"))),
@@ -161,6 +162,7 @@ class TestEnd(Case):
             start = fake_time.now_us()
             await world.room.disconnect()
             codes = await asyncio.gather(*waiting)
+            self.assertEqual(await answered_late, 1503)
             self.assertLess(fake_time.now_us() - start, 3000000)
             self.assertEqual(codes, ["not-connected"] * 3 + [1505])
 
@@ -233,6 +235,22 @@ class TestCancelling(Case):
 
             with self.subTest(turns=n):
                 fake_time.run(test())
+
+    def test_disconnecting_while_the_answer_is_awaited_ends_the_join_at_once(self):
+        async def test():
+            world = self.world()
+            world.answers = False
+            task = asyncio.create_task(world.join())
+            await asyncio.sleep(2)
+            start = fake_time.now_us()
+            await world.room.disconnect()
+            with self.assertRaises(Closed) as raised:
+                await task
+            self.assertEqual(raised.exception.code, "not-connected")
+            self.assertLess(fake_time.now_us() - start, 1000000)
+            self.assertEqual(world.left_open(), [])
+
+        fake_time.run(test())
 
     def test_a_disconnect_cancelled_at_any_turn_still_closes_everything(self):
         for n in range(12):

@@ -181,6 +181,8 @@ class TestCandidates(TestCase):
             good.replace("192.0.2.1", "2001:db8::+1"),
             good.replace("192.0.2.1", "2001:db8::1::2"),
             good.replace("192.0.2.1", "1:2:3:4:5:6:7:8:9"),
+            good.replace("192.0.2.1", "1:2:3:4:5:6:7::8"),
+            good.replace("192.0.2.1", "1:2:3:4:5::6:7:8:9"),
             good.replace("192.0.2.1", ":1"),
             good.replace("7882", "65536"),
             good.replace("7882", "-1"),

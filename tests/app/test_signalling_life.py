@@ -97,6 +97,14 @@ class TestPings(Case):
 
         joined(test)
 
+    def test_a_pong_leaves_at_once(self):
+        async def test(joining):
+            joining.server.raw(frame(PING, b"now"))
+            await fake_time.turns()
+            self.assertEqual(joining.server.asked(PONG), [b"now"])
+
+        joined(test)
+
     def test_wild_intervals_of_a_server_are_brought_into_bounds(self):
         for interval, timeout, least, most in ((-5, -1, 1, 100), (0, 0, 1, 100), (2**31 - 1,) * 2 + (0, 100)):
             join = dict(JOIN)
