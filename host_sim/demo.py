@@ -22,6 +22,7 @@ from linnet.errors import Refused
 from . import exits
 from .server import LiveKitServer
 from .server_build import ServerUnavailable, ensure_server, find_server
+from .signals import hear_again
 from .timeline import as_text
 
 REPO = Path(__file__).resolve().parent.parent
@@ -85,7 +86,8 @@ class Program:
             # die, the agent sees its standard input close, and the badge that nobody reads its events.
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", *arguments, cwd=REPO, env=dict(os.environ, **environment), limit=1 << 20,
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True)
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
+                preexec_fn=hear_again)
         self._reader = asyncio.create_task(self._read())
 
     async def _read(self):

@@ -11,6 +11,11 @@ LIMIT_S = 12
 NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "the terminal was closed"}
 
 
+def hear_again():
+    """For a child that we end by Ctrl-C (preexec_fn): a shell's background job ignores it, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Signals:
     """`on_first(why)` runs between two lines of the main thread: it only takes a note. `last_words(code)` is what must
     still be done before the process ends without further ado."""

@@ -12,6 +12,7 @@ import wave
 from pathlib import Path
 
 import pytest
+from host_sim.signals import hear_again
 
 from host_sim.server import LiveKitServer, ServerUnavailable, ensure_server
 
@@ -82,7 +83,8 @@ def start(*arguments, token="", **changes):
     """The program, running; its output is read by end()."""
     return subprocess.Popen([sys.executable, "-m", "host_sim", *map(str, arguments)], cwd=REPO, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=environment(**({"LINNET_TOKEN": token} if token else {}), **changes))
+                            env=environment(**({"LINNET_TOKEN": token} if token else {}), **changes),
+                            preexec_fn=hear_again)
 
 
 def end(process, events=None, limit=25, secret=""):
