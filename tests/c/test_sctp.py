@@ -663,6 +663,15 @@ def test_timeout_shrinks_the_window_to_one_packet_and_acknowledgements_open_it()
     assert grown[-1] - grown[3] <= 1148 * 2, "then congestion avoidance: a packet a window"
 
 
+def test_window_that_was_not_full_does_not_grow():  # RFC 9260 7.2.1
+    peer = Scripted()
+    for i in range(100):
+        peer.end.send(bytes(500))
+        peer.answers()
+        peer.give(sack_chunk(peer.end_tsn + i))
+    assert peer.end.s.cwnd == 4404
+
+
 def test_round_trip_time_sets_the_timer_within_its_bounds():
     for delay, low, high in ((500, 400_000, 400_000), (100_000, 400_000, 700_000), (1_500_000, 2_900_000, 10_000_000)):
         with World(delay_us=delay) as w:
@@ -1023,6 +1032,8 @@ def test_message_over_our_limit_is_skipped_and_the_stream_goes_on():
     peer = Scripted(max_message=5000, recv_len=32768, send_len=32768)
     for i in range(12):
         peer.give(peer.data(flags=2 if i == 0 else 1 if i == 11 else 0, payload=bytes(1000)))
+        if i >= 5:
+            assert peer.end.s.n_free == peer.end.s.n_blocks, "nothing more of it is kept"
     peer.give(peer.data(ssn=1, payload=b"after"))
     assert [m[2] for m in peer.end.recv_all()] == [b"after"]
     assert peer.end.counters.drop_oversize == 1 and peer.end.s.n_free == peer.end.s.n_blocks
