@@ -1162,6 +1162,14 @@ def test_reset_request_out_of_sequence_is_refused():
     assert responses(peer.answers()) == [(1000, 1)]
 
 
+def test_reset_of_more_streams_than_we_keep_is_denied():
+    peer = Scripted()
+    peer.give(reset_request(1000, 999, *range(17)))
+    assert responses(peer.answers()) == [(1000, 2)] and peer.end.events() == []
+    peer.give(reset_request(1001, 999, *range(16)))
+    assert responses(peer.answers()) == [(1001, 1)] and len(peer.end.events()) == 16
+
+
 def test_reset_of_all_streams_restarts_every_one():
     peer = Scripted()
     peer.give(peer.data(stream=1, payload=b"a"), peer.data(stream=2, payload=b"b"))
