@@ -304,7 +304,10 @@ def _import_sounddevice():
 
 def _no_device(error, wants):
     what = " and ".join(name for name, wanted in zip(("microphone", "speaker"), wants, strict=True) if wanted)
-    return Refused("no-audio-device", f"the {what} of this machine cannot be used: {error.args[0]}")
+    said = str(error.args[0])
+    if "device -1" in said:  # PortAudio's way to say that there is no default device
+        return Refused("no-audio-device", f"this machine has no {what.replace(' and ', ' or no ')}")
+    return Refused("no-audio-device", f"the {what} of this machine cannot be used: {said}")
 
 
 @contextlib.contextmanager

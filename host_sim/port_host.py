@@ -6,6 +6,7 @@ asyncio's datagram transport hands out a new bytes object per packet.
 
 import asyncio
 import encodings.idna  # noqa: F401  (the first host name would import it: 10 ms in the middle of a join)
+import errno
 import ipaddress
 import os
 import socket
@@ -286,6 +287,9 @@ def _text(ip):
 
 def _reason(error):
     """The operating system's words, without numbers and file names."""
+    number = getattr(error, "errno", None)
+    if number and number in errno.errorcode and not isinstance(error, (ssl.SSLError, socket.gaierror)):
+        return os.strerror(number)  # asyncio puts the address into its own words
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

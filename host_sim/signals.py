@@ -12,7 +12,7 @@ NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "the terminal was c
 
 
 def hear_again():
-    """For a child that we end by Ctrl-C (preexec_fn): a shell's background job ignores it, and so would its children."""
+    """For a child that we end by Ctrl-C (preexec_fn): what a shell's background job ignores, its children inherit."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

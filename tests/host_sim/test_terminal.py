@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from host_sim.signals import hear_again
 from host_sim.terminal import Writer, wants_full_screen
 from tests.host_sim.conftest import REPO, SENTENCE, environment
 
@@ -36,6 +37,7 @@ class Terminal:
                                         stderr=self.slave, start_new_session=True, preexec_fn=self._own)
 
     def _own(self):
+        hear_again()
         fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
 
     def resize(self, rows, columns, tell=True):
