@@ -242,3 +242,10 @@ def test_a_script_that_reads_no_more_events_ends_the_badge(server, room):
     assert process.wait(15) == 0
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+def test_even_the_verbose_log_shows_no_token(cli, server, room):
+    ended = badge(cli, server, room, "--seconds", "0.5", "--verbose")  # cli looks for the token in all that was shown
+    assert (ended.code, ended.err) == (0, "")
+    assert "DTLS connected" in ended.out
+    assert "eyJ" not in ended.out + json.dumps(ended.events)
