@@ -404,8 +404,8 @@ int linnet_input(linnet_session_t *s, uint32_t now, int kind, const uint8_t *dat
     wire_in_t in = wire_in(data, len);
     int rc;
     if (!s || (!data && len)) return LINNET_ERR_ARG;
+    set_time(s, now); /* also of a closed session: its idle deadline must not fall into the past */
     if (s->is_closed || s->is_closing) return LINNET_ERR_CLOSED;
-    set_time(s, now);
     rc = dispatch(s, kind, &in);
     advance(s);
     return rc;
