@@ -157,6 +157,18 @@ def test_an_older_pin_serves_when_the_distribution_has_dropped_the_newer(world):
     assert world.get() == "version 1.0\n"
 
 
+def test_a_version_may_be_asked_for_by_name(world):
+    assert world.fetcher().source_dir("song", "1.0").name.startswith("song-1.0")
+    assert world.get() == "version 1.0\n", "any pinned version that is there will do"
+    tree = world.fetcher().source_dir("song", "2.0")
+    assert (tree / "include" / "song.h").read_text() == "version 2.0\n"
+
+
+def test_a_version_that_is_not_pinned_is_an_error_that_names_those_that_are(world):
+    with pytest.raises(fetch.FetchError, match=r"version 3\.0 is not pinned; there are 2\.0, 1\.0\..*SONG_DIR"):
+        world.fetcher().source_dir("song", "3.0")
+
+
 def test_a_release_archive_may_have_a_hash_of_its_own(world):
     repacked = make_archive(world.release / "song-2.0.tar.gz", "2.0-repacked")
     text = world.versions.read_text().replace('song-2.0.tar.gz"', f'song-2.0.tar.gz"\nurl_sha256 = "{repacked}"')
@@ -236,9 +248,9 @@ def test_mirrors_are_read_from_both_formats_of_apt_in_order_and_once(tmp_path):
 
 def test_every_pin_of_the_project_is_complete():
     table = tomllib.loads(fetch.VERSIONS.read_text())
-    assert set(table) == {"opus", "mbedtls", "nanopb", "speexdsp"}
+    assert set(table) == {"opus", "mbedtls", "nanopb", "speexdsp", "micropython"}
     for name, entry in table.items():
-        assert entry["env"] == name.upper() + "_DIR" and entry["pool"].endswith("/" + name)
+        assert entry["env"] == {"micropython": "MPY_DIR"}.get(name, name.upper() + "_DIR") and entry["pool"].endswith("/" + name)
         assert "url" in entry["pin"][0], f"{name}: the first pin names the project's own release"
         for pin in entry["pin"]:
             assert re.fullmatch(r"[0-9a-f]{64}", pin["sha256"]) and pin["version"] in pin["file"]

@@ -131,12 +131,20 @@ class Fetcher:
     def names(self):
         return list(self.table)
 
-    def source_dir(self, name):
-        """The folder with the unpacked source; fetched and unpacked first if it has to be."""
+    def source_dir(self, name, version=None):
+        """The folder with the unpacked source; fetched and unpacked first if it has to be.
+
+        Of the pins, only the one of `version` if given. The environment variable wins over that too."""
         entry = self.table[name]
         override = self.env.get(entry["env"])
         if override:
             return self._from_env(name, entry, Path(override))
+        if version:
+            entry = {**entry, "pin": [pin for pin in entry["pin"] if pin["version"] == version]}
+            if not entry["pin"]:
+                known = ", ".join(pin["version"] for pin in self.table[name]["pin"])
+                raise FetchError(f"{name}: version {version} is not pinned; there are {known}. "
+                                 f"Or set {entry['env']} to an unpacked source tree.")
         with locked(self.cache / "lock" / name):
             return self._from_cache(name, entry) or self._from_network(name, entry)
 
