@@ -64,6 +64,8 @@ def default_variant(cc, opus, sanitize):
 
 
 class Toolchain:
+    ar = "ar"  # the host's; it cannot index objects of other processors
+
     def __init__(self, env=os.environ, say=say):
         self.say = say
         self.env = env
@@ -85,8 +87,12 @@ class Toolchain:
 
     # --- flags ---
 
+    def _code_flags(self):
+        """How code is made, ours and the third party's alike; a cross compiler has its own (tests/budgets)."""
+        return ["-O2", "-fPIC", "-fvisibility=hidden"]
+
     def _base_flags(self):
-        flags = ["-O2", "-g", "-fPIC", "-fvisibility=hidden"]
+        flags = [*self._code_flags(), "-g"]
         if self.sanitize:
             flags += ["-O1", "-fsanitize=" + self.sanitize, "-fno-sanitize-recover=all",
                       "-fno-omit-frame-pointer"]
@@ -181,7 +187,7 @@ class Toolchain:
 
     def archive(self, target, objects):
         part = target.with_suffix(f".{os.getpid()}.part")
-        subprocess.run(["ar", "crs", str(part), *map(str, objects)], check=True)
+        subprocess.run([self.ar, "crs", str(part), *map(str, objects)], check=True)
         os.replace(part, target)
         return target
 
@@ -195,8 +201,7 @@ class Toolchain:
 
     def _third_party_flags(self, recipe):
         # UBSan stays out: these projects rely on two's complement here and there, which is their business.
-        flags = ["-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden", "-w",
-                 "-Werror=implicit-function-declaration"]
+        flags = ["-std=gnu11", *self._code_flags(), "-w", "-Werror=implicit-function-declaration"]
         for kind in ("address", "thread"):
             if kind in self.sanitize.split(","):
                 flags += ["-g", "-fsanitize=" + kind, "-fno-omit-frame-pointer"]
