@@ -6,7 +6,7 @@
 CC ?= cc
 export CC
 # Third-party and native builds read these; see csrc/bind/build_tools.py.
-export LINNET_SANITIZE LINNET_OPUS LINNET_VARIANT
+export LINNET_SANITIZE LINNET_OPUS LINNET_VARIANT MPY_VERSION FROZEN
 
 VENV := build/venv
 PY := $(VENV)/bin/python
@@ -29,7 +29,8 @@ help: ## print this list
 	@echo "Linnet: a LiveKit client for small machines"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo "Settings: CC, PYTHON, LINNET_OPUS=fixed, LINNET_SANITIZE=address,undefined, LINNET_CACHE, PYTEST_ARGS,"
-	@echo "          OPUS_DIR MBEDTLS_DIR NANOPB_DIR SPEEXDSP_DIR LIVEKIT_SERVER (use these, download nothing)"
+	@echo "          MPY_VERSION=1.25.0 FROZEN=1 (make micropython)"
+	@echo "          OPUS_DIR MBEDTLS_DIR NANOPB_DIR SPEEXDSP_DIR MPY_DIR LIVEKIT_SERVER (use these, download nothing)"
 
 .PHONY: demo
 demo: venv-demo extension livekit-server ## a simulated badge talks with an agent in a real room
@@ -37,6 +38,10 @@ demo: venv-demo extension livekit-server ## a simulated badge talks with an agen
 
 .PHONY: build
 build: venv-build extension ## compile the native module into build/release
+
+.PHONY: micropython
+micropython: venv-build ## build/micropython/micropython: MicroPython's unix port with the core (1 min, once), and mpy-cross
+	@$(PY) csrc/bind/micropython_build.py unix >/dev/null
 
 .PHONY: test
 test: venv-test extension livekit-server ## every test, against a real livekit-server too

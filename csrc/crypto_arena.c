@@ -12,6 +12,16 @@
 #define LINNET_THREAD_LOCAL _Thread_local
 #endif
 
+/* A program that shares the library with the core names its own allocator (calloc and free, say):
+ * it serves the calls from outside the core, which have selected no arena. It must be
+ * thread-safe if the library is used on several threads. */
+#ifdef LINNET_TLS_OUTSIDE_CALLOC
+#include <stdlib.h>
+#else
+#define LINNET_TLS_OUTSIDE_CALLOC(n, size) ((void)(n), (void)(size), NULL)
+#define LINNET_TLS_OUTSIDE_FREE(mem) ((void)(mem))
+#endif
+
 enum { HEADER = 8, USED = 1, SMALLEST = 16 };
 
 typedef struct {
@@ -74,7 +84,7 @@ static void take(linnet_arena_t *arena, uint32_t offset, uint32_t need) {
 
 void *linnet_tls_calloc(size_t n, size_t size) {
     linnet_arena_t *arena = current;
-    if (arena == NULL) return NULL;
+    if (arena == NULL) return LINNET_TLS_OUTSIDE_CALLOC(n, size);
     if (size != 0 && n > arena->size / size) {
         arena->failures++;
         return NULL;
@@ -93,7 +103,11 @@ void *linnet_tls_calloc(size_t n, size_t size) {
 
 void linnet_tls_free(void *mem) {
     linnet_arena_t *arena = current;
-    if (mem == NULL || arena == NULL) return;
+    if (mem == NULL) return;
+    if (arena == NULL) {
+        LINNET_TLS_OUTSIDE_FREE(mem);
+        return;
+    }
     uintptr_t at = (uintptr_t)mem - (uintptr_t)arena->base;
     if (at < HEADER || at >= arena->size || (at & 7) != 0) {
         arena->foreign++;

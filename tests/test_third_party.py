@@ -250,7 +250,8 @@ def test_every_pin_of_the_project_is_complete():
     table = tomllib.loads(fetch.VERSIONS.read_text())
     assert set(table) == {"opus", "mbedtls", "nanopb", "speexdsp", "micropython"}
     for name, entry in table.items():
-        assert entry["env"] == {"micropython": "MPY_DIR"}.get(name, name.upper() + "_DIR") and entry["pool"].endswith("/" + name)
+        assert entry["env"] == {"micropython": "MPY_DIR"}.get(name, name.upper() + "_DIR")
+        assert entry["pool"].endswith("/" + name)
         assert "url" in entry["pin"][0], f"{name}: the first pin names the project's own release"
         for pin in entry["pin"]:
             assert re.fullmatch(r"[0-9a-f]{64}", pin["sha256"]) and pin["version"] in pin["file"]

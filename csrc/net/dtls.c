@@ -217,6 +217,10 @@ static int configure(dtls_t *d) {
     mbedtls_ssl_conf_dtls_anti_replay(conf, d->role == LINNET_DTLS_SERVER
                                                 ? MBEDTLS_SSL_ANTI_REPLAY_DISABLED
                                                 : MBEDTLS_SSL_ANTI_REPLAY_ENABLED);
+#ifdef MBEDTLS_SSL_DTLS_HELLO_VERIFY
+    /* A shared library may have it. ICE has shown that the peer is where it says it is. */
+    mbedtls_ssl_conf_dtls_cookies(conf, NULL, NULL, NULL);
+#endif
     /* 0 doubles to 0: see the head of this file. */
     mbedtls_ssl_conf_handshake_timeout(conf, 0, UINT32_MAX);
     /* A certificate is demanded in both roles. The library wants a trust anchor for that;
