@@ -3,25 +3,19 @@
     {"name": "s3_box3", "audio": {"rate": 16000}, "limits": {"remote_tracks": 2, "opus_complexity": 3},
      "ui": {"talk": 0, "led": null}}
 
-Pins and parts of a real board may stand in the same file. A name that is not known is an error, not ignored: a
-mistyped limit would otherwise be no limit.
+boards/schema.json says which names there are and what they may be, here as in boards/gen.py; only that nothing is
+required here. A name that is not known is an error, not ignored: a mistyped limit would otherwise be no limit.
 """
 
 import json
+import os
 
 from linnet.errors import Refused
 
-from .audio import RATES
+from .schema_check import findings
 
 MAX_FILE = 65536  # bytes
-MAX_REMOTE_TRACKS = 8  # LINNET_TRACKS_MAX
-
-# section -> {name: kind}; a kind is a type, or (lowest, highest) of an integer. Sections of pins and parts are free.
-_TOP = {"name": str, "family": str, "mcu": str, "psram_kib": (0, 1 << 24), "flash_kib": (0, 1 << 24),
-        "audio": dict, "ui": dict, "limits": dict, "hil": dict}
-_LIMITS = {"remote_tracks": (1, MAX_REMOTE_TRACKS), "jitter_packets": (4, 1024), "opus_complexity": (0, 10),
-           "heap_kib": (16, 1 << 20)}
-_FREE = ("audio", "ui", "hil")
+SCHEMA = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "boards", "schema.json")
 
 
 class Board:
@@ -59,21 +53,13 @@ def read_board(fields, where="the board"):
     """The Board that a decoded board file describes."""
     if not isinstance(fields, dict):
         raise Refused("bad-board", f"{where} holds no JSON object")
-    _check(fields, _TOP, where, "")
-    limits = fields.get("limits", {})
-    _check(limits, _LIMITS, where, "limits.")
-    for section in _FREE:
-        for name, value in fields.get(section, {}).items():
-            if value is not None and not isinstance(value, (bool, int, str)):
-                raise Refused("bad-board", f"{where}: {section}.{name} must be a pin, a name or null")
-    audio, ui = fields.get("audio", {}), fields.get("ui", {})
-    rate = audio.get("rate")
-    if "audio" in fields and (not isinstance(rate, int) or rate not in RATES):
-        known = ", ".join(str(each) for each in RATES)
-        raise Refused("bad-board", f"{where}: audio.rate must be one of {known}, not {rate!r}")
+    wrong = findings(fields, load_schema(), needs_all=False)
+    if wrong:
+        raise Refused("bad-board", f"{where}: {wrong[0][1]}")
+    audio, ui, limits = fields.get("audio", {}), fields.get("ui", {}), fields.get("limits", {})
     return Board(
         name=fields.get("name", "board"),
-        rate=rate,
+        rate=audio.get("rate"),
         remote_tracks=limits.get("remote_tracks", 3),
         opus_complexity=limits.get("opus_complexity"),
         has_led=ui.get("led", True) is not None,
@@ -81,20 +67,9 @@ def read_board(fields, where="the board"):
     )
 
 
-def _check(fields, kinds, where, prefix):
-    for name, value in fields.items():
-        kind = kinds.get(name)
-        if kind is None:
-            known = ", ".join(kinds)
-            raise Refused("bad-board", f"{where}: there is no {prefix}{name}; known are {known}")
-        if isinstance(kind, tuple):
-            low, high = kind
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise Refused("bad-board", f"{where}: {prefix}{name} must be a whole number from {low} to {high},"
-                                           f" not {json.dumps(value)[:40]}")
-        elif not isinstance(value, kind):
-            noun = {str: "text", dict: "an object"}[kind]
-            raise Refused("bad-board", f"{where}: {prefix}{name} must be {noun}, not {json.dumps(value)[:40]}")
+def load_schema():
+    with open(SCHEMA, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def _without_repeats(pairs):

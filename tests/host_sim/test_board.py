@@ -6,7 +6,7 @@ import re
 import pytest
 
 from host_sim.audio import RATES
-from host_sim.board import MAX_REMOTE_TRACKS, Board, load_board, read_board
+from host_sim.board import Board, load_board, load_schema, read_board
 from linnet.errors import Refused
 from tests.host_sim.conftest import REPO
 
@@ -41,7 +41,12 @@ def test_what_is_not_said_has_its_default():
 
 def test_the_limit_of_tracks_is_the_core_s():
     header = (REPO / "csrc" / "include" / "linnet_config.h").read_text()
-    assert MAX_REMOTE_TRACKS == int(re.search(r"#define LINNET_TRACKS_MAX (\d+)", header)[1])
+    tracks = load_schema()["properties"]["limits"]["properties"]["remote_tracks"]
+    assert tracks["maximum"] == int(re.search(r"#define LINNET_TRACKS_MAX (\d+)", header)[1])
+
+
+def test_the_schema_allows_the_rates_of_the_sound_devices():
+    assert tuple(load_schema()["properties"]["audio"]["properties"]["rate"]["enum"]) == RATES
 
 
 @pytest.mark.parametrize("rate", RATES)
