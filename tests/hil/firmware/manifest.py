@@ -1,0 +1,4 @@
+# Frozen into the emulated boards: asyncio, and the client with its apps as on any board.
+include("$(MPY_DIR)/extmod/asyncio")
+package("linnet", base_path="$(LINNET_DIR)/firmware")
+package("apps", base_path="$(LINNET_DIR)/firmware")
