@@ -1,0 +1,1 @@
+"""What the core costs on the processors of boards, held to a committed table: `make budgets`."""
