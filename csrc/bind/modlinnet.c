@@ -18,6 +18,11 @@
 #endif
 
 #include "linnet.h"
+#ifdef LINNET_MEDIA_LOOP
+#include <stdlib.h>
+
+#include "../port/loop.h"
+#endif
 
 /* --- arguments --- */
 
@@ -148,6 +153,172 @@ static mp_obj_t session_wipe(mp_obj_t session) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(session_wipe_obj, session_wipe);
 
+#ifdef LINNET_MEDIA_LOOP
+
+/* --- the native media loop --- */
+
+static mp_obj_t guard_del(mp_obj_t self) {
+    (void)self;
+    MP_STATE_VM(linnet_guard) = MP_OBJ_NULL;
+    MP_THREAD_GIL_EXIT();
+    linnet_loop_close_all();
+    MP_THREAD_GIL_ENTER();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(guard_del_obj, guard_del);
+
+static const mp_rom_map_elem_t guard_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&guard_del_obj)},
+};
+static MP_DEFINE_CONST_DICT(guard_dict, guard_table);
+static MP_DEFINE_CONST_OBJ_TYPE(guard_type, MP_QSTR_Guard, MP_TYPE_FLAG_NONE, locals_dict,
+                                &guard_dict);
+MP_REGISTER_ROOT_POINTER(mp_obj_t linnet_guard);
+
+/* The interpreter may be reset, or end, with loops running. */
+static void watch_for_the_end(void) {
+    if (MP_STATE_VM(linnet_guard) != MP_OBJ_NULL) return;
+    MP_STATE_VM(linnet_guard) =
+        MP_OBJ_FROM_PTR(mp_obj_malloc_with_finaliser(mp_obj_base_t, &guard_type));
+#if defined(__unix__) || defined(__APPLE__)
+    atexit(linnet_loop_close_all);
+#endif
+}
+
+static mp_obj_t loop_open(mp_obj_t cfg_in, mp_obj_t seed_in, mp_obj_t loop_in) {
+    bytes_t cfg = readable(cfg_in), seed = readable(seed_in), loop = readable(loop_in);
+    watch_for_the_end();
+    MP_THREAD_GIL_EXIT();
+    int handle = linnet_loop_open(cfg.at, cfg.len, seed.at, seed.len, loop.at, loop.len);
+    MP_THREAD_GIL_ENTER();
+    return result(handle);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(loop_open_obj, loop_open);
+
+static mp_obj_t loop_bind(mp_obj_t handle, mp_obj_t family) {
+    return result(linnet_loop_bind((int)mp_obj_get_int(handle), (int)mp_obj_get_int(family)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(loop_bind_obj, loop_bind);
+
+static mp_obj_t loop_start(mp_obj_t handle) {
+    return result(linnet_loop_start((int)mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(loop_start_obj, loop_start);
+
+static mp_obj_t loop_input(mp_obj_t handle, mp_obj_t kind, mp_obj_t data_in) {
+    bytes_t data = readable(data_in);
+    return result(linnet_loop_input((int)mp_obj_get_int(handle), (int)mp_obj_get_int(kind), data.at,
+                                    data.len));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(loop_input_obj, loop_input);
+
+static mp_obj_t loop_event(mp_obj_t handle, mp_obj_t buf_in) {
+    bytes_t buf = writable(buf_in);
+    return result(linnet_loop_event((int)mp_obj_get_int(handle), buf.at, buf.len));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(loop_event_obj, loop_event);
+
+static mp_obj_t loop_event_size(mp_obj_t handle) {
+    return result(linnet_loop_event_size((int)mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(loop_event_size_obj, loop_event_size);
+
+static mp_obj_t loop_wake_fd(mp_obj_t handle) {
+    return result(linnet_loop_wake_fd((int)mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(loop_wake_fd_obj, loop_wake_fd);
+
+static mp_obj_t loop_sound_start(mp_obj_t handle) {
+    return result(linnet_loop_sound_start((int)mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(loop_sound_start_obj, loop_sound_start);
+
+static mp_obj_t loop_sound_stop(mp_obj_t handle) {
+    return result(linnet_loop_sound_stop((int)mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(loop_sound_stop_obj, loop_sound_stop);
+
+static mp_obj_t loop_mic(mp_obj_t handle, mp_obj_t pcm_in) {
+    bytes_t pcm = readable(pcm_in);
+    if (!is_pcm(pcm)) return result(LINNET_ERR_ARG);
+    return result(
+        linnet_loop_mic((int)mp_obj_get_int(handle), (const int16_t *)pcm.at, pcm.len / 2));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(loop_mic_obj, loop_mic);
+
+static mp_obj_t loop_speaker(mp_obj_t handle, mp_obj_t pcm_in) {
+    bytes_t pcm = writable(pcm_in);
+    if (!is_pcm(pcm)) return result(LINNET_ERR_ARG);
+    return result(linnet_loop_speaker((int)mp_obj_get_int(handle), (int16_t *)pcm.at, pcm.len / 2));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(loop_speaker_obj, loop_speaker);
+
+static mp_obj_t loop_stats(mp_obj_t handle, mp_obj_t which, mp_obj_t buf_in) {
+    bytes_t buf = writable(buf_in);
+    return result(linnet_loop_stats((int)mp_obj_get_int(handle), (int)mp_obj_get_int(which), buf.at,
+                                    buf.len));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(loop_stats_obj, loop_stats);
+
+static mp_obj_t loop_close(mp_obj_t handle_in) {
+    int handle = (int)mp_obj_get_int(handle_in);
+    MP_THREAD_GIL_EXIT();
+    int closed = linnet_loop_close(handle);
+    MP_THREAD_GIL_ENTER();
+    return result(closed);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(loop_close_obj, loop_close);
+
+static mp_obj_t loop_close_all(void) {
+    MP_THREAD_GIL_EXIT();
+    linnet_loop_close_all();
+    MP_THREAD_GIL_ENTER();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(loop_close_all_obj, loop_close_all);
+
+/* --- WakeStream(handle): what asyncio waits on; readable while events wait, or once the loop is closed --- */
+
+typedef struct {
+    mp_obj_base_t base;
+    int handle;
+} wake_t;
+
+static mp_obj_t wake_make(const mp_obj_type_t *type, size_t n, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n, n_kw, 1, 1, false);
+    wake_t *wake = mp_obj_malloc(wake_t, type);
+    wake->handle = (int)mp_obj_get_int(args[0]);
+    return MP_OBJ_FROM_PTR(wake);
+}
+
+/* An event in front does not fit into the length word alone, so nothing is consumed by asking. */
+static mp_uint_t wake_readiness(int handle, mp_uint_t asked) {
+    uint8_t length[4];
+    int kind = linnet_loop_event(handle, length, sizeof length);
+    if (kind == LINNET_OUT_IDLE) return 0;
+    return asked & MP_STREAM_POLL_RD;
+}
+
+static mp_uint_t wake_ioctl(mp_obj_t self, mp_uint_t request, uintptr_t arg, int *error) {
+    wake_t *wake = MP_OBJ_TO_PTR(self);
+    int fd;
+    switch (request) {
+    case MP_STREAM_POLL: return wake_readiness(wake->handle, arg);
+    case MP_STREAM_GET_FILENO:
+        fd = linnet_loop_wake_fd(wake->handle);
+        if (fd >= 0) return (mp_uint_t)fd;
+        *error = MP_EBADF;
+        return MP_STREAM_ERROR;
+    default: *error = MP_EINVAL; return MP_STREAM_ERROR;
+    }
+}
+
+static const mp_stream_p_t wake_protocol = {.ioctl = wake_ioctl};
+static MP_DEFINE_CONST_OBJ_TYPE(wake_type, MP_QSTR_WakeStream, MP_TYPE_FLAG_NONE, make_new,
+                                wake_make, protocol, &wake_protocol);
+
+#endif
+
 /* --- the module --- */
 
 static const mp_rom_map_elem_t globals_table[] = {
@@ -163,6 +334,23 @@ static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_session_wipe), MP_ROM_PTR(&session_wipe_obj)},
     {MP_ROM_QSTR(MP_QSTR_pb_decode), MP_ROM_PTR(&pb_decode_obj)},
     {MP_ROM_QSTR(MP_QSTR_pb_encode), MP_ROM_PTR(&pb_encode_obj)},
+#ifdef LINNET_MEDIA_LOOP
+    {MP_ROM_QSTR(MP_QSTR_loop_open), MP_ROM_PTR(&loop_open_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_bind), MP_ROM_PTR(&loop_bind_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_start), MP_ROM_PTR(&loop_start_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_input), MP_ROM_PTR(&loop_input_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_event), MP_ROM_PTR(&loop_event_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_event_size), MP_ROM_PTR(&loop_event_size_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_wake_fd), MP_ROM_PTR(&loop_wake_fd_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_sound_start), MP_ROM_PTR(&loop_sound_start_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_sound_stop), MP_ROM_PTR(&loop_sound_stop_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_mic), MP_ROM_PTR(&loop_mic_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_speaker), MP_ROM_PTR(&loop_speaker_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_stats), MP_ROM_PTR(&loop_stats_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_close), MP_ROM_PTR(&loop_close_obj)},
+    {MP_ROM_QSTR(MP_QSTR_loop_close_all), MP_ROM_PTR(&loop_close_all_obj)},
+    {MP_ROM_QSTR(MP_QSTR_WakeStream), MP_ROM_PTR(&wake_type)},
+#endif
 };
 static MP_DEFINE_CONST_DICT(globals, globals_table);
 
