@@ -382,6 +382,12 @@ static int dispatch(linnet_session_t *s, int kind, wire_in_t *in) {
         linnet_mixer_set_volume(&s->mixer, gain);
         return 0;
     }
+    case LINNET_IN_HOLD: {
+        uint8_t held = wire_u8(in);
+        if (!wire_ok(in) || held > 1) return LINNET_ERR_ARG;
+        s->is_held = held;
+        return 0;
+    }
     default: return LINNET_ERR_ARG;
     }
 }

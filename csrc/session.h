@@ -128,6 +128,7 @@ struct linnet_session {
     session_event_t event[EVENT_QUEUE];
     uint16_t waiting[LINNET_SCTP_STREAMS]; /* channels that got LINNET_ERR_AGAIN */
     uint8_t n_waiting;
+    uint8_t is_held; /* LINNET_IN_HOLD */
     session_counts_t counts;
     uint8_t scratch[LINNET_DATAGRAM_MAX]; /* decryption in place */
     uint8_t packet[LINNET_MTU];           /* SCTP packet on its way into DTLS, RTCP compound */

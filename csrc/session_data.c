@@ -161,7 +161,7 @@ static int put_sendable(linnet_session_t *s, wire_out_t *out) {
 int linnet_session_data_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     wire_out_t out = wire_out(buf, cap);
     int kind = put_channel(s, &out);
-    if (kind == 0) kind = put_message(s, buf, cap);
+    if (kind == 0 && !s->is_held) kind = put_message(s, buf, cap);
     if (kind == 0) kind = put_channel(s, &out); /* the message may have opened or closed one */
     if (kind == 0) kind = put_sendable(s, &out);
     return kind;

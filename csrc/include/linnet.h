@@ -53,8 +53,10 @@ enum linnet_in {
                                        returns the channel handle */
     LINNET_IN_DATA = 10,          /* u16 handle, u8 is_string, u8 0, then the message */
     LINNET_IN_CLOSE_CHANNEL = 11, /* u16 handle */
-    LINNET_IN_CLOSE = 12, /* nothing: RTCP BYE, SCTP ABORT, DTLS close_notify, then silence */
-    LINNET_IN_VOLUME = 13 /* u16 gain of the whole speaker mix (Q12, 4096 = unity, 0 = silence) */
+    LINNET_IN_CLOSE = 12,  /* nothing: RTCP BYE, SCTP ABORT, DTLS close_notify, then silence */
+    LINNET_IN_VOLUME = 13, /* u16 gain of the whole speaker mix (Q12, 4096 = unity, 0 = silence) */
+    LINNET_IN_HOLD =
+        14 /* u8 held: while 1 no LINNET_OUT_DATA is given, and the receive window closes */
 };
 
 /* Kinds that linnet_poll returns. The buffer holds u32 body length, then the body. */
