@@ -1,6 +1,8 @@
 """Sound devices of the simulator: WAV files in real time, or the machine's microphone and speaker.
 
-Both follow linnet.port.Audio: capture_into() gives whole frames that are due, play() fills a short ring.
+Both follow linnet.port.LoopAudio, for the native media loop: a file fills and empties rings far ahead of the call,
+a device does at its own pace. And linnet.port.Audio, for the Python driver: capture_into() gives whole frames that
+are due, play() fills a short ring.
 """
 
 import collections
@@ -11,10 +13,12 @@ import threading
 import time
 import wave
 
+from linnet.core_numbers import LOOP_FREE, LOOP_PACED, LOOP_SILENT
 from linnet.errors import Refused
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-RING_MS = 60  # between driver and device, each way
+RING_MS = 60  # between the Python driver and a device, each way
+LOOP_RING_MS = 400  # between a file and the media loop: how long Python may stand still
 MAX_WAV = 1 << 28  # bytes of sound: more than two hours at 16 kHz
 
 
@@ -55,6 +59,9 @@ class WavAudio:
 
     Samples become due with time, as on a device. `wait`: the file begins when begin() is called."""
 
+    loop_sound = loop_speaker_sound = LOOP_PACED
+    loop_ring_ms = LOOP_RING_MS
+
     def __init__(self, rate, samples=b"", out=None, wait=False, ticks_us=None):
         self.rate = rate
         self._samples = memoryview(samples)
@@ -67,13 +74,15 @@ class WavAudio:
         self._file_at = 0  # bytes of the file used
         self._played = 0
         self._ring = rate * RING_MS // 1000
+        self._ahead = 0  # samples that are not heard yet although they were read from the file
+        self._silence = 0  # samples after the end of the file
         self.underruns = 0
         self.trouble = ""  # why the file written is not complete
 
     @property
     def finished(self):
         """True once all of the file has been heard."""
-        return self._file_at >= len(self._samples)
+        return self._file_at >= len(self._samples) and self._silence >= self._ahead
 
     def begin(self):
         self._waits = False
@@ -116,12 +125,26 @@ class WavAudio:
         if self._started is None or self._due() < self._captured + n:
             return 0
         self._captured += n
-        piece = b"" if self._waits else self._samples[self._file_at : self._file_at + 2 * n]
+        self.ring_fill(buf)
+        return n
+
+    def ring_fill(self, buf):
+        piece = b"" if self._waits else self._samples[self._file_at : self._file_at + len(buf)]
         self._file_at += len(piece)
         buf[: len(piece)] = piece
-        if len(piece) < 2 * n:
-            buf[len(piece) :] = bytes(2 * n - len(piece))
-        return n
+        if len(piece) < len(buf):
+            buf[len(piece) :] = bytes(len(buf) - len(piece))
+            self._silence += 0 if self._waits else (len(buf) - len(piece)) // 2
+
+    def ring_heard(self, buf):
+        self._write(buf)
+
+    def loop_start(self, loop):
+        self.check()
+        self._ahead = self.rate * LOOP_RING_MS // 1000
+
+    def loop_stop(self):
+        self.stop()
 
     def play_room(self):
         if self._started is None:
@@ -161,6 +184,10 @@ class DeviceAudio:
         self._heard_bytes = 0
         self._to_play = bytearray()
         self._ring = rate * RING_MS // 1000
+        self.loop_sound = LOOP_FREE if microphone else LOOP_SILENT
+        self.loop_speaker_sound = LOOP_FREE if speaker else LOOP_SILENT
+        self.loop_ring_ms = 0
+        self._loop = None
         self.overruns = 0
         self.underruns = 0
         self.finished = False
@@ -185,14 +212,33 @@ class DeviceAudio:
                 raise _no_device(error, self._wants) from None
 
     def start(self):
+        self._open(self._hear, self._speak)
+
+    def loop_start(self, loop):
+        self._loop = loop
+        self._open(self._hear_loop, self._speak_loop)
+
+    def loop_stop(self):
+        self.stop()
+        self._loop = None
+
+    def _hear_loop(self, data, _frames, _time, _status):
+        self._loop.mic(bytes(data))
+
+    def _speak_loop(self, data, _frames, _time, _status):
+        piece = bytearray(len(data))
+        self._loop.speaker(piece)
+        data[:] = bytes(piece)
+
+    def _open(self, hear, speak):
         with _quiet():
             sounddevice = _import_sounddevice()
             options = dict(self._options(), blocksize=self.rate // 100)
             try:
                 if self._wants[0]:
-                    self._streams.append(sounddevice.RawInputStream(callback=self._hear, **options))
+                    self._streams.append(sounddevice.RawInputStream(callback=hear, **options))
                 if self._wants[1]:
-                    self._streams.append(sounddevice.RawOutputStream(callback=self._speak, **options))
+                    self._streams.append(sounddevice.RawOutputStream(callback=speak, **options))
                 for stream in self._streams:
                     stream.start()
             except (sounddevice.PortAudioError, ValueError) as error:
@@ -260,6 +306,11 @@ class PairAudio:
         self.play = speaker.play
         self.play_room = speaker.play_room
         self.begin = microphone.begin
+        self.loop_sound = microphone.loop_sound
+        self.loop_speaker_sound = speaker.loop_speaker_sound
+        self.loop_ring_ms = LOOP_RING_MS
+        self.ring_fill = getattr(microphone, "ring_fill", None)
+        self.ring_heard = getattr(speaker, "ring_heard", None)
 
     @property
     def finished(self):
@@ -288,6 +339,18 @@ class PairAudio:
     def stop(self):
         self._microphone.stop()
         self._speaker.stop()
+
+    def loop_start(self, loop):
+        self._microphone.loop_start(loop)
+        try:
+            self._speaker.loop_start(loop)
+        except Refused:
+            self._microphone.loop_stop()
+            raise
+
+    def loop_stop(self):
+        self._microphone.loop_stop()
+        self._speaker.loop_stop()
 
 
 def _import_sounddevice():

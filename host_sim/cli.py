@@ -60,6 +60,8 @@ def _add_run_options(run):
     what.add_argument("--board", metavar="FILE", help="JSON of a board: audio.rate, limits, ui")
     what.add_argument("--app", metavar="FILE.py", help="program with async def main(device) (default: the badge)")
     what.add_argument("--seconds", type=_seconds, metavar="N", help="leave N seconds after joining")
+    what.add_argument("--driver", choices=("native", "python"), default="native",
+                      help="what moves packets and sound: the native media loop, or Python")
     shown = run.add_argument_group("what is shown")
     shown.add_argument("--events", metavar="FILE", help="one JSON object a line as things happen; - is standard output")
     shown.add_argument("--sample", type=_seconds, default=0, metavar="S",

@@ -1,10 +1,11 @@
 """The compiled core under the names of the MicroPython module `_linnet`.
 
-cffi's view of csrc/include/linnet.h takes pointers and lengths; MicroPython's takes buffers. This file is the
-difference, so that firmware/linnet runs unchanged. Importing it makes it importable as `_linnet`.
+cffi's view of csrc/include/linnet.h and csrc/port/loop.h takes pointers and lengths; MicroPython's takes buffers. This
+file is the difference, so that firmware/linnet runs unchanged. Importing it makes it importable as `_linnet`.
 A (pointer, length) pair of the C prototype is one bytes-like object here; results are the C results.
 """
 
+import atexit
 import importlib.machinery
 import importlib.util
 import os
@@ -97,5 +98,69 @@ def pb_encode(message, record, wire):
         message, _buffer("uint8_t[]", record), len(record), _buffer("uint8_t[]", wire), len(wire)
     )
 
+
+# --- the native media loop (csrc/port/loop.h); every call gives up the interpreter's lock while it runs ---
+
+
+def loop_open(cfg, seed, loop):
+    return lib.linnet_loop_open(
+        _buffer("uint8_t[]", cfg), len(cfg), _buffer("uint8_t[]", seed), len(seed),
+        _buffer("uint8_t[]", loop), len(loop),
+    )
+
+
+def loop_bind(handle, family):
+    return lib.linnet_loop_bind(handle, family)
+
+
+def loop_start(handle):
+    return lib.linnet_loop_start(handle)
+
+
+def loop_input(handle, kind, data):
+    return lib.linnet_loop_input(handle, kind, _buffer("uint8_t[]", data), len(data))
+
+
+def loop_event(handle, buf):
+    return lib.linnet_loop_event(handle, _buffer("uint8_t[]", buf), len(buf))
+
+
+def loop_event_size(handle):
+    return lib.linnet_loop_event_size(handle)
+
+
+def loop_wake_fd(handle):
+    return lib.linnet_loop_wake_fd(handle)
+
+
+def loop_sound_start(handle):
+    return lib.linnet_loop_sound_start(handle)
+
+
+def loop_sound_stop(handle):
+    return lib.linnet_loop_sound_stop(handle)
+
+
+def loop_mic(handle, pcm):
+    return lib.linnet_loop_mic(handle, _buffer("int16_t[]", pcm), len(pcm) // 2)
+
+
+def loop_speaker(handle, pcm):
+    return lib.linnet_loop_speaker(handle, _buffer("int16_t[]", pcm), len(pcm) // 2)
+
+
+def loop_stats(handle, which, buf):
+    return lib.linnet_loop_stats(handle, which, _buffer("uint8_t[]", buf), len(buf))
+
+
+def loop_close(handle):
+    return lib.linnet_loop_close(handle)
+
+
+def loop_close_all():
+    lib.linnet_loop_close_all()
+
+
+atexit.register(loop_close_all)  # a program that ends leaves its calls politely
 
 sys.modules["_linnet"] = sys.modules[__name__]

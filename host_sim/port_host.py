@@ -179,6 +179,15 @@ class HostNet:
         if self._readable is not None:
             self._readable.set()
 
+    async def wake_wait(self, source):
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        loop.add_reader(source, lambda: ready.done() or ready.set_result(None))
+        try:
+            await ready
+        finally:
+            loop.remove_reader(source)
+
     # --- streams ---
 
     async def stream_open(self, host, port, tls, timeout_ms, on_step=None):

@@ -29,12 +29,14 @@ class Setup:
         self.wav = None
         self.app = APP
         self.warnings = []
+        self.media_loop = True
 
 
 def prepare(options, token):
     """A Setup from the command line's options. Raises LinnetErrors that name the cause and the cure."""
     setup = Setup()
     setup.seconds, setup.sample_s, setup.wav = options.seconds, options.sample, options.wav
+    setup.media_loop = options.driver == "native"
     setup.board = load_board(options.board) if options.board else Board()
     setup.ca_file = _checked_ca(options.ca)
     setup.details = _details(options, token, setup.warnings)

@@ -122,7 +122,8 @@ class Run:
         self._loop = asyncio.get_running_loop()
         if self.why:
             self._stop.set()
-        port = Port(HostNet(ca_file=setup.ca_file), HostClock(), setup.audio)
+        port = Port(HostNet(ca_file=setup.ca_file), HostClock(), setup.audio,
+                    media_loop=setup.media_loop)
         options = RoomOptions(remote_tracks=board.remote_tracks, complexity=board.opus_complexity,
                               device_model=f"Linnet {board.name}"[:64])
         self.device = Device(port, board, lambda: setup.details(port), options, self.report, self._on_room)

@@ -106,6 +106,17 @@ def test_the_core_asks_no_system(path):
     assert not banned, f"{path.name} calls {sorted(set(banned))}"
 
 
+def test_only_the_media_loop_asks_the_system_and_it_sees_no_protocol():
+    """csrc/port is a program on top of the public header: libc, sockets and threads, but nothing inside the core."""
+    own = {path.name for path in (CSRC / "port").glob("*.h")}
+    for path in sorted((CSRC / "port").glob("*.[ch]")):
+        ours = {name for name in includes(path) if locate(path, name)}
+        assert ours <= own | {"linnet.h", "linnet_config.h", "errors.h"}, path.name
+        assert not [name for name in includes(path) if name.startswith(tuple(THIRD_PARTY))], path.name
+    for path in c_files():
+        assert not {name for name in includes(path) if (locate(path, name) or "").startswith("port/")}, path.name
+
+
 def test_no_copy_takes_its_length_from_the_wire():
     """A memcpy whose length was read by wire_u* without a check is how neighbours were broken into."""
     for path in c_files():

@@ -8,20 +8,24 @@ from linnet import core
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = (ROOT / "csrc/include/linnet.h").read_text()
+LOOP_HEADER = (ROOT / "csrc/port/loop.h").read_text()
 
 # linnet_session_at gives C the pointer that a binding keeps inside its handle: no binding shows it.
 INTERNAL = {"session_at"}
 
 
-def declared_functions():
-    text = HEADER[HEADER.index("[ffi-begin]") : HEADER.index("[ffi-end]")]
-    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
-    return set(re.findall(r"\blinnet_(\w+)\s*\(", text))
+def declared_functions(headers=(HEADER, LOOP_HEADER)):
+    found = set()
+    for header in headers:
+        text = header[header.index("[ffi-begin]") : header.index("[ffi-end]")]
+        text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+        found |= set(re.findall(r"\blinnet_(\w+)\s*\(", text))
+    return found
 
 
 def declared_enums():
     found = {}
-    for body in re.findall(r"enum linnet_\w+ \{(.*?)\};", HEADER, re.S):
+    for body in re.findall(r"enum linnet_\w+ \{(.*?)\};", HEADER + LOOP_HEADER, re.S):
         body = re.sub(r"/\*.*?\*/", "", body, flags=re.S)
         found.update({name: int(value) for name, value in re.findall(r"LINNET_(\w+) = (-?\d+)", body)})
     return found
@@ -39,13 +43,14 @@ def test_the_cffi_view_offers_exactly_the_functions_of_the_header():
 def test_core_uses_only_functions_of_the_header():
     used = set(re.findall(r"\bnative\.(\w+)\(", (ROOT / "firmware/linnet/core.py").read_text()))
     assert used <= declared_functions()
-    assert used >= declared_functions() - INTERNAL - {"pb_decode", "pb_encode"}
+    assert used >= declared_functions() - INTERNAL - {"pb_decode", "pb_encode", "loop_close_all"}
 
 
 def test_every_number_of_the_header_has_the_same_value_in_core():
     enums = declared_enums()
     assert len(enums) > 40
-    for prefix, strip in (("IN_", ""), ("ERR_", ""), ("OUT_", "OUT_"), ("STATE_", "STATE_"), ("LAYER_", "LAYER_")):
+    for prefix, strip in (("IN_", ""), ("ERR_", ""), ("OUT_", "OUT_"), ("STATE_", "STATE_"), ("LAYER_", "LAYER_"),
+                          ("LOOP_", "")):
         for name, value in enums.items():
             if name.startswith(prefix):
                 assert getattr(core, name.removeprefix(strip)) == value, name
@@ -61,6 +66,9 @@ def test_statistics_have_as_many_names_as_words():
     words = bytearray(4096)
     assert native.stats(session._s, -1, words) == 8 * len(core.SESSION_STATS)
     assert native.stats(session._s, 0, words) == 8 * len(core.TRACK_STATS)
+    loop = core.Loop(bytes(range(48)))
+    assert native.loop_stats(loop._handle, -2, words) == 8 * len(core.LOOP_STATS)
+    loop.wipe()
 
 
 def test_the_public_header_is_short_enough_to_read():

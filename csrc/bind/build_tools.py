@@ -37,7 +37,7 @@ import recipes  # noqa: E402
 
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wvla", "-Wshadow"]
 CORE_FOLDERS = ("", "net", "media", "proto")
-INCLUDE_FOLDERS = ("", "include", "net", "media", "proto")
+INCLUDE_FOLDERS = ("", "include", "net", "media", "proto", "port")
 KEEP_S = 60 * 86400
 
 
@@ -112,7 +112,7 @@ class Toolchain:
         flags = ["-fsanitize=" + self.sanitize] if self.sanitize else []
         if self.sanitize and "clang" in self.cc[0]:
             flags.append("-shared-libsan")
-        return flags + ["-lm"]
+        return flags + ["-lm", "-pthread"]
 
     def include_dirs(self):
         ours = [CSRC / folder for folder in INCLUDE_FOLDERS] + [self.generated()]
@@ -285,6 +285,15 @@ class Toolchain:
         jobs += [(file, folder / (file.stem + ".o"), ["-std=c11", "-w", *flags]) for file in generated]
         with fetch.locked(folder / ".lock"):
             self.compile(jobs, "linnet")
+        return [job[1] for job in jobs]
+
+    def port_objects(self):
+        """The native media loop, which may use POSIX and is no part of the core."""
+        folder = self.folder / "obj"
+        jobs = [(file, folder / f"port_{file.stem}.o", [*STRICT, *self.compile_flags()])
+                for file in sorted((CSRC / "port").glob("*.c"))]
+        with fetch.locked(folder / ".lock"):
+            self.compile(jobs, "linnet's media loop")
         return [job[1] for job in jobs]
 
     def core_library(self):

@@ -8,8 +8,8 @@
     python csrc/bind/cffi_build.py variant         prints the variant's name
     python csrc/bind/cffi_build.py sanitizer-env   prints NAME=value lines that a sanitized run needs
 
-The text between the [ffi-begin] and [ffi-end] lines of linnet.h goes to cffi's cdef unchanged. What the build
-reads from the environment is listed in build_tools.py.
+The text between the [ffi-begin] and [ffi-end] lines of linnet.h and loop.h goes to cffi's cdef unchanged. What the
+build reads from the environment is listed in build_tools.py.
 """
 
 import contextlib
@@ -27,14 +27,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from build_tools import BUILD, CSRC, BuildError, Toolchain, fetch  # noqa: E402
 from protobuf_build import GeneratorError  # noqa: E402
 
-HEADER = CSRC / "include" / "linnet.h"
+HEADERS = (CSRC / "include" / "linnet.h", CSRC / "port" / "loop.h")
 
 
-def declarations(text):
-    """What cffi may read of the public header: everything between the two marks."""
+def declarations(header):
+    """What cffi may read of a public header: everything between the two marks."""
+    text = header.read_text(encoding="utf-8")
     found = re.search(r"^/\* \[ffi-begin\].*?$\n(.*?)^/\* \[ffi-end\] \*/$", text, re.M | re.S)
     if not found:
-        raise BuildError(f"{HEADER} has no [ffi-begin] ... [ffi-end] part")
+        raise BuildError(f"{header} has no [ffi-begin] ... [ffi-end] part")
     return found.group(1)
 
 
@@ -45,10 +46,10 @@ def build_extension(tools):
     if not (include / "Python.h").is_file():
         raise BuildError(f"{include}/Python.h is missing. Debian: apt install python3-dev")
     archives = tools.third_party_archives()
-    objects = tools.core_objects()
+    objects = tools.core_objects() + tools.port_objects()
     ffi = cffi.FFI()
-    ffi.cdef(declarations(HEADER.read_text(encoding="utf-8")))
-    ffi.set_source("_linnet", '#include "linnet.h"')
+    ffi.cdef("".join(declarations(header) for header in HEADERS))
+    ffi.set_source("_linnet", "".join(f'#include "{header.name}"\n' for header in HEADERS))
     target = tools.folder / ("_linnet" + sysconfig.get_config_var("EXT_SUFFIX"))
     with fetch.locked(tools.folder / ".lock"):
         glue = tools.folder / "_linnet.c"
@@ -82,7 +83,7 @@ def try_import(tools, path):
     """A shared object links with names missing; only loading it, with every name bound at once, tells."""
     code = ("import importlib.machinery as m, importlib.util as u, sys\n"
             "loader = m.ExtensionFileLoader('_linnet', sys.argv[1])\n"
-            "u.module_from_spec(u.spec_from_loader('_linnet', loader)).lib.linnet_session_size\n")
+            "u.module_from_spec(u.spec_from_loader('_linnet', loader)).lib.linnet_loop_open\n")
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True,
                           env={**os.environ, **tools.sanitizer_env()})
     if done.returncode:

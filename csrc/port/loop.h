@@ -17,25 +17,27 @@
  * empties with linnet_loop_mic and linnet_loop_speaker. */
 enum linnet_loop_sound {
     LINNET_LOOP_SILENT = 0, /* no sound: data only */
-    LINNET_LOOP_PACED = 1,  /* rings read and written at the pace of the loop's clock: WAV files, tests */
-    LINNET_LOOP_FREE = 2,   /* rings read and written at the pace of whoever fills them: PortAudio */
-    LINNET_LOOP_DEVICE = 3  /* the audio device of this machine (audio_device.h): I2S */
+    LINNET_LOOP_PACED =
+        1, /* rings read and written at the pace of the loop's clock: WAV files, tests */
+    LINNET_LOOP_FREE = 2,  /* rings read and written at the pace of whoever fills them: PortAudio */
+    LINNET_LOOP_DEVICE = 3 /* the audio device of this machine (audio_device.h): I2S */
 };
 
 /* Makes a loop and its session (keys, certificate), not running yet. cfg, seed: as linnet_session_init. loop is a
  * record of u32 words, 0 or missing = the default in brackets: 0 sound (0); 1 microphone ring in ms (200);
  * 2 speaker ring in ms (200); 3 ms of sound kept ahead in the speaker ring or device (20); 4 ms without any call
  * of linnet_loop_event after which the interpreter counts as dead and the session is closed politely (30000);
- * 5 bytes of the event ring (twice the largest data message + 8192).
+ * 5 bytes of the event ring (twice the largest data message + 8192); 6 sound of the speaker plus 1, if it is
+ * another than that of the microphone (as 0).
  * Returns the handle, or LINNET_ERR_ARG, _LIMIT (too many loops), _SPACE (no memory), _CRYPTO. */
 int linnet_loop_open(const uint8_t *cfg, size_t cfg_len, const uint8_t *seed, size_t seed_len,
                      const uint8_t *loop, size_t loop_len);
 /* Binds the datagram socket of a family (4 or 6) to any address and a free port; returns the port. _STATE: the
- * family has one; _CLOSED: the system has no such family. */
+ * family has one, or the loop runs; _CLOSED: the system has no such family. */
 int linnet_loop_bind(int handle, int family);
 /* Starts the thread. The inputs given before are done first. */
 int linnet_loop_start(int handle);
-/* linnet_input at the loop's own time. LINNET_IN_TIME and _DATAGRAM are refused: they are the loop's. */
+/* linnet_input at the loop's own time. LINNET_IN_TIME, _DATAGRAM and _HOLD are refused: they are the loop's. */
 int linnet_loop_input(int handle, int kind, const uint8_t *data, size_t len);
 /* The next output but datagrams, in the form of linnet_poll; LINNET_OUT_IDLE (empty body) when there is none.
  * Reliable messages that find the ring full stay in the core and close the receive window. */

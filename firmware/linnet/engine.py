@@ -21,6 +21,7 @@ from .compat import const, rand_bytes
 from .driver import Driver
 from .errors import Closed, LinnetError, Protocol, Timeout
 from .log import INFO, WARN, log
+from .media_loop import MediaLoop, make_session
 from .negotiation import Negotiation
 from .signalling import SignalClient
 
@@ -35,8 +36,7 @@ class Engine:
         self.options = options
         self._on_event = on_event
         audio = port.audio
-        self.session = core.Session(
-            rand_bytes(48),
+        chosen = dict(
             rate=audio.rate if audio else 16000,
             remote_tracks=options.remote_tracks,
             bitrate=options.bitrate,
@@ -45,7 +45,12 @@ class Engine:
             playout_delay_ms=options.playout_delay_ms,
             max_message=options.max_message,
         )
-        self.driver = Driver(port, self.session, self._on_core, self._on_driver_failed)
+        if port.media_loop:
+            self.session = make_session(port, rand_bytes(48), **chosen)
+            self.driver = MediaLoop(port, self.session, self._on_core, self._on_driver_failed)
+        else:
+            self.session = core.Session(rand_bytes(48), **chosen)
+            self.driver = Driver(port, self.session, self._on_core, self._on_driver_failed)
         self.signal = SignalClient(port, options, self._on_signal, self._lost)
         self.negotiation = Negotiation(self)
         self.channels = Channels(self)

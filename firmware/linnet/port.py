@@ -43,6 +43,11 @@ class Net:
     def udp_close(self):
         """Close the datagram sockets. May be called twice."""
 
+    async def wake_wait(self, source):
+        """Wait until the native media loop has events. `source` is what core.Loop.wake_source()
+        gives: a file descriptor on CPython, a stream that asyncio can poll on MicroPython; it is
+        readable while events wait. Only for a port with `media_loop`."""
+
     async def stream_open(self, host, port, tls, timeout_ms, on_step=None):
         """Connect to host (name or address literal, IPv6 without brackets) and give a Stream.
 
@@ -113,6 +118,31 @@ class Audio:
         """Samples that play() would take now. The driver keeps this ring short."""
 
 
+class LoopAudio:
+    """What an Audio adapter is to the native media loop (a port with `media_loop`), beside
+    `rate`. Samples go through rings or through a device that the loop drives itself; nothing
+    here is called per frame."""
+
+    loop_sound = 0  # core.LOOP_SILENT, LOOP_PACED, LOOP_FREE or LOOP_DEVICE: the microphone
+    loop_speaker_sound = 0  # the speaker
+    loop_ring_ms = 0  # microphone ring, the speaker's is four times as long; 0: the default
+
+    def loop_start(self, loop):
+        """The call begins. FREE: from now on loop.mic(pcm) and loop.speaker(pcm) may be called,
+        from any thread. Raises Refused("no-audio-device") with what is missing."""
+
+    def loop_stop(self):
+        """The call has ended: the loop is not to be called any more. May be called twice, and
+        before loop_start()."""
+
+    def ring_fill(self, buf):
+        """PACED: fill all of `buf` with the next sound of the microphone, silence if there is
+        none. It is heard about loop_ring_ms later."""
+
+    def ring_heard(self, buf):
+        """PACED: what the speaker played next. `buf` is borrowed."""
+
+
 class Store:
     """Small strings that survive a restart: profile, newest token, counters.
 
@@ -127,13 +157,17 @@ class Store:
 
 
 class Port:
-    """The four adapters of one machine, together. `audio` may be None: data only."""
+    """The four adapters of one machine, together. `audio` may be None: data only.
 
-    def __init__(self, net, clock, audio=None, store=None):
+    `media_loop`: packets and sound are moved by the native media loop instead of by Python;
+    `net` then needs wake_wait() and no datagrams, and `audio` is a LoopAudio."""
+
+    def __init__(self, net, clock, audio=None, store=None, media_loop=False):
         self.net = net
         self.clock = clock
         self.audio = audio
         self.store = store
+        self.media_loop = media_loop
 
 
 def missing(adapter, contract):

@@ -105,10 +105,13 @@ class Room(EventEmitter):
         return list(self._steps)
 
     def stats(self):
-        """Counters of the core (core.SESSION_STATS), and the driver's; {} when not connected."""
+        """Counters of the core (core.SESSION_STATS), of the native media loop where there is one
+        (core.LOOP_STATS), and the driver's; {} when not connected."""
         if self._engine is None:
             return {}
         stats = self._engine.session.stats()
+        if self.port.media_loop:
+            stats.update(self._engine.session.loop_stats())
         stats["audio_turns_late"] = self._engine.driver.frames_late
         stats["datagrams_unsent"] = self._engine.driver.unsent
         stats["offers_sent"] = self._engine.negotiation.offers_sent
