@@ -99,7 +99,7 @@ def check(board, path=None):
     chip = chips.get(board["mcu"])
     if chip is None or chip["family"] != board["family"]:
         known = ", ".join(name for name, each in chips.items() if each["family"] == board["family"])
-        return found + [Finding("board-chip", "mcu", f"mcu {board['mcu']!r} is not known in the family {board['family']}",
+        return found + [Finding("board-chip", "mcu", f"mcu: {board['mcu']!r} is no chip of family {board['family']}",
                                 f"Known are {known}. A new chip is an entry in boards/parts.json.")]
     found += _check_parts(board, parts)
     found += _check_pins(board, chip)
@@ -188,9 +188,10 @@ def _check_pins(board, chip):
     found, owner = [], {}
     for place, number in pins(board).items():
         if number in owner:
-            found.append(Finding("board-pin-twice", place, f"{place}: pin {number} is used twice, {owner[number]} has it "
-                                 "too", "Give one of them another pin. (Microphone and speaker that share their clocks "
-                                 "leave in_bck and in_ws out.)"))
+            found.append(Finding("board-pin-twice", place,
+                                 f"{place}: pin {number} is used twice, {owner[number]} has it too",
+                                 "Give one of them another pin. (Microphone and speaker that share their clocks leave "
+                                 "in_bck and in_ws out.)"))
         owner.setdefault(number, place)
         if number not in chip["pins"]:
             found.append(Finding("board-pin-absent", place, f"{place}: {board['mcu']} has no pin {number}",
@@ -202,7 +203,8 @@ def _check_pins(board, chip):
                                      f"Pins {_ranges(taken['pins'])} are not free on this board."))
         for careful in chip["careful"]:
             if number in careful["pins"]:
-                found.append(Finding("board-pin-careful", place, f"{place}: pin {number} with care, {careful['because']}",
+                found.append(Finding("board-pin-careful", place,
+                                     f"{place}: pin {number} with care, {careful['because']}",
                                      "Leave it if the board is built so.", "warning"))
     return found + [Finding("board-pin-missing", place, f"{place} is missing", why) for place, why in _missing(board)]
 
@@ -285,8 +287,9 @@ def check_flash(board, app_bytes):
     if not slot or need <= slot:
         return []
     fits = -(-need // (SLOT_ALIGN_KIB << 10)) * SLOT_ALIGN_KIB
-    return [Finding("board-partition", "partitions.app_kib", f"partitions.app_kib: an app slot of {slot >> 10} KiB is too "
-                    f"small for {app_bytes >> 10} KiB of firmware and {FLASH_LEFT:.0%} for the next version",
+    return [Finding("board-partition", "partitions.app_kib",
+                    f"partitions.app_kib: an app slot of {slot >> 10} KiB is too small for {app_bytes >> 10} KiB of "
+                    f"firmware and {FLASH_LEFT:.0%} for the next version",
                     f"It needs {fits} KiB, twice: make vfs_kib smaller, or take a board with more flash.")]
 
 
