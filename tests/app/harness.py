@@ -10,7 +10,8 @@
 #     if __name__ == "__main__":
 #         main()
 #
-# `run(coroutine)` gives a coroutine's result. run_mpy.py runs many files.
+# `run(coroutine)` gives a coroutine's result. run_mpy.py runs many files; with
+# its -v every test that passed is named too.
 
 import asyncio
 import sys
@@ -140,6 +141,9 @@ except ImportError:
             return _SubTest(fields)
 
 
+is_verbose = [False]
+
+
 def _run_one(case_class, name, totals):
     case = case_class()
     try:
@@ -149,6 +153,8 @@ def _run_one(case_class, name, totals):
         finally:
             case.tearDown()
         totals[0] += 1
+        if is_verbose[0]:
+            print("PASS %s.%s" % (case_class.__name__, name))
     except SkipTest as skip:
         totals[2] += 1
         print("SKIP %s.%s: %s" % (case_class.__name__, name, skip))

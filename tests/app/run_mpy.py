@@ -1,8 +1,8 @@
 # Runs test files of this folder on MicroPython (or CPython), without unittest:
 #
-#     micropython -X heapsize=16M tests/app/run_mpy.py [test_ws.py ...]
+#     micropython -X heapsize=64M tests/app/run_mpy.py [-v] [test_ws.py ...]
 #
-# With no names: every test_*.py here. The last line is "N passed, N failed,
+# With no names: every test_*.py here. -v names each test. The last line is "N passed, N failed,
 # N skipped"; the exit code is 1 if a test failed or none ran.
 
 import os
@@ -18,6 +18,9 @@ def test_files():
 
 def main(names):
     totals = [0, 0, 0]
+    if names and names[0] == "-v":
+        harness.is_verbose[0] = True
+        names = names[1:]
     for name in names or test_files():
         name = name.replace("\\", "/").split("/")[-1]
         before = tuple(totals)
