@@ -55,6 +55,15 @@ def app_tests(command):
     return results, lines[-1]
 
 
+def test_the_module_has_the_names_of_cpythons_view(built):
+    import host_sim.native as native
+
+    here = {name for name, thing in vars(native).items() if getattr(thing, "__module__", "") == native.__name__}
+    there = run_script(built, "import _linnet\nfor name in dir(_linnet): print(name)")
+    assert set(there) - {"WakeStream"} == {name for name in here if not name.startswith("_")} | {
+        "__class__", "__name__", "__dict__"}
+
+
 def test_the_app_tests_give_the_same_results_on_both_interpreters(built):
     here, here_last = app_tests([sys.executable])
     there, there_last = app_tests([built / "micropython", *HEAP])

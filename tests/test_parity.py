@@ -1,4 +1,5 @@
-"""One border: what linnet.h declares, what core.py calls, and what the cffi view offers are the same names."""
+"""One border: what linnet.h and loop.h declare, what core.py calls, and what cffi's view and MicroPython's module offer
+are the same names."""
 
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from linnet import core
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = (ROOT / "csrc/include/linnet.h").read_text()
 LOOP_HEADER = (ROOT / "csrc/port/loop.h").read_text()
+MODULE = (ROOT / "csrc/bind/modlinnet.c").read_text()
 
 # linnet_session_at gives C the pointer that a binding keeps inside its handle: no binding shows it.
 INTERNAL = {"session_at"}
@@ -38,6 +40,23 @@ def offered():
 
 def test_the_cffi_view_offers_exactly_the_functions_of_the_header():
     assert offered() == declared_functions() - INTERNAL
+
+
+def micropython_names(text):
+    """name -> C function that is called for it, of the module's table."""
+    table = text[text.index("globals_table[] = {") :]
+    rows = re.findall(r"MP_QSTR_(\w+)\), MP_ROM_PTR\(&(\w+)_obj\)", table)
+    return {name: re.search(rf"{symbol}_obj,(?: \d,)* (\w+)\);", text)[1] for name, symbol in rows}
+
+
+def test_the_micropython_module_offers_exactly_the_functions_of_the_headers():
+    names = micropython_names(MODULE)
+    assert set(names) == declared_functions() - INTERNAL == offered()
+    loop = MODULE.split("#ifdef LINNET_MEDIA_LOOP\n\n", 1)[1]  # the part that a port without threads lacks
+    assert declared_functions((LOOP_HEADER,)) == {name for name, function in names.items() if f" {function}(" in loop}
+    for name, function in names.items():
+        body = re.search(rf"static mp_obj_t {function}\(.*?^}}", MODULE, re.S | re.M)[0]
+        assert f"linnet_{name}(" in body, f"{name} calls something else"
 
 
 def test_core_uses_only_functions_of_the_header():
