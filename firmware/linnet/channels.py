@@ -63,6 +63,10 @@ class Channels:
                 event.clear()
             log(INFO, "channels", _LABELS[self._handles.index(handle)], "open" if is_open else "closed")
 
+    def are_open(self):
+        """Whether DataPackets can come and go, of both kinds."""
+        return self._open[RELIABLE].is_set() and self._open[LOSSY].is_set()
+
     def on_sendable(self, _handle):
         self._room.set()
 

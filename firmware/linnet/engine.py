@@ -55,6 +55,7 @@ class Engine:
         self.negotiation = Negotiation(self)
         self.channels = Channels(self)
         self._local = None  # (fingerprint, ufrag, pwd)
+        self._has_media = False  # DTLS is up
         self._connected = asyncio.Event()
         self._failure = None
         self._closing = False
@@ -64,7 +65,12 @@ class Engine:
 
     async def connect(self, url, token, publish=()):
         """Join: the offer and AddTrackRequests of `publish` ride in the request. Returns the
-        JoinResponse once the media path is up; raises a LinnetError otherwise."""
+        JoinResponse once the media path and the data channels are up; raises a LinnetError
+        otherwise.
+
+        Sound flows before. The wait for the channels is for what others send: the server calls us
+        active from DTLS on, but keeps only some of the packets for a client whose channels it
+        has not seen open (reliable ones of a participant), and loses the rest."""
         await self.driver.open()
         if self._local is None:
             raise Protocol("signal", "the core did not describe itself")
@@ -89,7 +95,8 @@ class Engine:
         try:
             await self.port.clock.wait_for_ms(self._connected.wait(), _MEDIA_TIMEOUT_MS)
         except asyncio.TimeoutError:
-            raise Timeout("media-timeout", "no media path within %d s" % (_MEDIA_TIMEOUT_MS // 1000))
+            missing = "data channels" if self._has_media else "media path"
+            raise Timeout("media-timeout", "no %s within %d s" % (missing, _MEDIA_TIMEOUT_MS // 1000))
         if self._failure is not None:
             raise self._failure
 
@@ -154,6 +161,8 @@ class Engine:
             self._local = fields
         elif kind == core.CHANNEL:
             self.channels.on_state(fields[0], fields[1])
+            if self.channels.are_open():
+                self._connected.set()
         elif kind == core.SENDABLE:
             self.channels.on_sendable(fields[0])
         elif kind == core.FIRST_SENT:
@@ -175,7 +184,7 @@ class Engine:
                 self.tell("transport", state == core.CONNECTED)
         elif layer == core.DTLS:
             if state == core.CONNECTED:
-                self._connected.set()
+                self._has_media = True
             elif state == core.FAILED:
                 self._lost(_dtls_error(detail))
         elif layer == core.SCTP:

@@ -92,6 +92,25 @@ class TestJoining(Case):
 
         self.run_joined(test, RoomOptions(tracks=(track,)))
 
+    def test_a_join_is_over_when_packets_of_both_kinds_can_come(self):
+        async def test():
+            world = self.world()
+            world.opens_channels = False
+            joining = asyncio.create_task(world.join())
+            await asyncio.sleep(1)
+            engine = world.room._engine
+            for handle, label in ((8, "_lossy"), (7, "_reliable")):  # _data_track need not
+                self.assertFalse(joining.done())
+                self.assertNotIn("connected", world.names())
+                world.sessions[0].outputs.append((core.CHANNEL, (handle, True, 0, label)))
+                engine.driver.drain()
+                await fake_time.turns()
+            self.assertTrue(joining.done())
+            self.assertEqual(world.names()[-1], "connected")
+            await world.room.disconnect()
+
+        fake_time.run(test())
+
     def test_channels_are_opened_as_the_servers_protocol_wants(self):
         for protocol, ids in ((17, [None] * 3), (18, [100, 101, 102]), (0, [None] * 3)):
 
@@ -286,6 +305,21 @@ class TestFailing(Case):
 
             with self.subTest(code=code):
                 self.fails(kind, code, prepare)
+
+    def test_data_channels_that_do_not_open(self):
+        def prepare(world):
+            world.opens_channels = False
+
+        self.fails(Timeout, "media-timeout", prepare)
+
+        async def told():
+            world = self.world()
+            prepare(world)
+            with self.assertRaises(Timeout) as raised:
+                await world.join()
+            self.assertIn("no data channels within", raised.exception.cause)
+
+        fake_time.run(told())
 
     def test_a_sound_device_that_is_missing(self):
         def prepare(world):

@@ -31,9 +31,11 @@ def token(**claims):
 
 
 class ScriptedSession:
-    """linnet.core.Session whose outputs are a list. `on_remote` come after set_remote()."""
+    """linnet.core.Session whose outputs are a list. `on_remote` come after set_remote(), and the channels open after
+    them, or later with `opens_channels` False."""
 
     on_remote = UP
+    opens_channels = True
 
     def __init__(self, entropy, **options):
         self.entropy = len(entropy)
@@ -46,6 +48,8 @@ class ScriptedSession:
         self.send_result = 0
         self.body = memoryview(bytearray(64))
         self._fields = None
+        self._asked = []  # labels
+        self._opened = 0
 
     def poll(self):
         assert not self.wiped, "the session is used after wipe()"
@@ -71,13 +75,20 @@ class ScriptedSession:
     def set_remote(self, *args):
         self.made.append(("set_remote",) + args)
         self.outputs += list(self.on_remote)
+        self._open_channels()
 
     def open_channel(self, now, label, unordered=False, max_retransmits=None, negotiated_id=None):
         self.made.append(("open_channel", label, unordered, max_retransmits, negotiated_id))
-        handle = len([call for call in self.made if call[0] == "open_channel"]) + 6
-        if self.on_remote is UP:
-            self.outputs.append((core.CHANNEL, (handle, True, 0, label)))
-        return handle
+        self._asked.append(label)
+        self._open_channels()
+        return len(self._asked) + 6
+
+    def _open_channels(self):
+        if self.on_remote is UP and self.opens_channels and self.named("set_remote"):
+            while self._opened < len(self._asked):
+                label = self._asked[self._opened]
+                self._opened += 1
+                self.outputs.append((core.CHANNEL, (self._opened + 6, True, 0, label)))
 
     def send_data(self, now, handle, data, is_string=False):
         if self.send_result == 0:
@@ -150,6 +161,7 @@ class World(SignalServer):
         self.lines = []
         self.room = Room(self.port)
         self.on_remote = UP
+        self.opens_channels = True
         self._emit = self.room.emit
         self.room.emit = self.emit
         self._make = core.Session
@@ -163,6 +175,7 @@ class World(SignalServer):
     def make_session(self, entropy, **options):
         session = ScriptedSession(entropy, **options)
         session.on_remote = self.on_remote
+        session.opens_channels = self.opens_channels
         self.sessions.append(session)
         return session
 

@@ -6,11 +6,15 @@ import random
 import time
 
 import pytest
+from host_sim.port_host import HostNet
 
 from linnet.channels import MAX_PACKET
 from linnet.errors import Closed, Refused
 
+from tests.e2e.linnet_peer import LinnetPeer
+
 KIB15 = 15 * 1024
+ONE_WAY_S = 0.2
 SIZES = (1, 2, 127, 128, 1000, 1199, 1200, 1201, 2400, 4096, 8191, 10000, KIB15 - 1, KIB15)
 
 
@@ -134,26 +138,60 @@ async def test_a_packet_over_our_own_limit_is_not_delivered_and_the_next_one_is(
 
 
 @pytest.mark.asyncio
-async def test_data_waits_for_the_channel(join, linnet):
+async def test_data_sent_before_connect_returns_waits_for_the_channel(join, server, room_name, unique):
     ann = await join("ann")
-    badge = await linnet("badge")
-    is_open = "sctp" in dict(badge.room.timeline())
-    await badge.send(b"early")
-    assert "sctp" in dict(badge.room.timeline())
-    assert (await ann.wait_for_data(1))[0].data == b"early"
-    print("channels were", "open" if is_open else "not open yet", "when connect() returned:", badge.room.timeline())
-    # ICE, DTLS and SCTP come up one after another, and connect() waits for the second.
-    assert not is_open
+    sending = []
+
+    def send(_):
+        steps = dict(badge.room.timeline())
+        sending.append((steps, asyncio.ensure_future(badge.me.publish_data(b"early"))))
+
+    async with LinnetPeer() as badge:
+        badge.room.on("media_state_changed", send)      # ICE is up; DTLS and SCTP come after it
+        await badge.join(server.url, server.make_token(unique("badge"), room_name))
+        (steps, task), = sending
+        assert "ice" in steps and "sctp" not in steps
+        await task
+        assert (await ann.wait_for_data(1))[0].data == b"early"
 
 
 @pytest.mark.asyncio
-async def test_what_is_sent_to_us_while_we_join_arrives(join, linnet):
-    ann = await join("ann")
+@pytest.mark.parametrize("event", ["participant_connected", "participant_active"])
+async def test_what_a_peer_sends_as_soon_as_it_sees_us_arrives(join, linnet, way, event):
+    """The server holds back what is reliable; we must not lose it when it comes with the channels."""
+    ann = await join("ann", on=way.server)
     sending = []
-    ann.room.on("participant_connected", lambda _: sending.append(asyncio.ensure_future(ann.send(b"welcome"))))
-    badge = await linnet("badge")
+    ann.room.on(event, lambda _: sending.append(asyncio.ensure_future(ann.send(b"welcome"))))
+    badge = await linnet("badge", way=way)
     assert (await badge.wait_for_data(1))[0].data == b"welcome"
+    assert len(badge.received) == len(sending) == 1
     await asyncio.gather(*sending)
+
+
+class FarNet(HostNet):
+    """A path on which datagrams take ONE_WAY_S to the server."""
+
+    def udp_send(self, addr, view):
+        asyncio.get_running_loop().call_later(ONE_WAY_S, super().udp_send, addr, bytes(view))
+        return True
+
+
+@pytest.mark.asyncio
+async def test_whatever_is_sent_once_connect_has_returned_arrives(join, server, room_name, unique):
+    """Also what the server does not hold back for a client whose channels it has not seen open: what is lossy, and what
+    its own API sends. They open two round trips after the media path."""
+    ann = await join("ann")
+    async with LinnetPeer() as badge:
+        badge.room.port.net = FarNet()
+        await badge.join(server.url, server.make_token(unique("badge"), room_name))
+        await asyncio.sleep(ONE_WAY_S / 4)      # the server acknowledges a channel before it uses it
+        await ann.send(b"lossy", reliable=False)
+        await asyncio.to_thread(server.api, "RoomService/SendData", room=room_name, topic="admin", kind="RELIABLE",
+                                data=base64.b64encode(b"from the server").decode())
+        got = await badge.wait_for_data(2)
+    assert {one.data for one in got} == {b"lossy", b"from the server"}
+    admin, = [one for one in got if one.topic == "admin"]
+    assert (admin.sender, admin.reliable) == (None, True)
 
 
 @pytest.mark.asyncio
@@ -183,17 +221,6 @@ async def test_senders_that_wait_learn_that_the_room_was_left(join, linnet):
     ends = await asyncio.wait_for(asyncio.gather(*sending, return_exceptions=True), 2)
     assert {type(end) for end in ends} <= {type(None), Closed}
     assert any(isinstance(end, Closed) for end in ends)
-
-
-@pytest.mark.asyncio
-async def test_the_servers_own_packets_arrive_without_a_participant(linnet, server, room_name):
-    badge = await linnet("badge")
-    await badge.wait_until(lambda: "sctp" in dict(badge.room.timeline()), "data channels")
-    await asyncio.sleep(0.1)            # the server drops what its API sends before it has seen them open
-    server.api("RoomService/SendData", room=room_name, data=base64.b64encode(b"from the server").decode(),
-               kind="RELIABLE", topic="admin")
-    got, = await badge.wait_for_data(1)
-    assert (got.data, got.topic, got.sender, got.reliable) == (b"from the server", "admin", None, True)
 
 
 @pytest.mark.asyncio

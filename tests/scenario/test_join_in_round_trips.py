@@ -26,9 +26,11 @@ async def join(scheme, rtt=RTT):
     start = loop.time()
     try:
         await room.connect(f"{scheme}://server.test", token, RoomOptions(tracks=(LocalAudioTrack("mic"),)))
+        connected = (loop.time() - start) / rtt
         while audio.heard_at is None or "sctp" not in dict(room.timeline()):
             await asyncio.sleep(0.005)
         steps = {name: ms / 1000 / rtt for name, ms in room.timeline()}
+        steps["connected"] = connected
         return steps, (audio.heard_at - start) / rtt
     finally:
         await room.disconnect()
@@ -51,6 +53,17 @@ def test_the_first_remote_sound_comes_one_round_trip_and_the_playout_delay_later
     assert heard <= 6.0 + 0.16
 
 
-def test_the_data_channel_is_open_two_round_trips_after_the_handshake():
+def test_the_association_is_up_two_round_trips_after_the_handshake():
     steps, _ = virtual_time.run(join("ws"))
     assert steps["sctp"] - steps["dtls"] <= 2.0 + 0.05
+
+
+@pytest.mark.parametrize("scheme, media", [("ws", 5.0), ("wss", 6.0)])
+def test_a_join_is_over_two_round_trips_after_the_first_media_left(scheme, media):
+    """connect() waits for the data channels and sound does not wait for connect(). The channels are asked for in the
+    flight that completes the association, so that they open with it."""
+    steps, _ = virtual_time.run(join(scheme))
+    print(f"\n{scheme}: first media {steps['first_sent']:.2f} R, connect() returns {steps['connected']:.2f} R")
+    assert steps["first_sent"] <= media + 0.01
+    assert steps["connected"] == pytest.approx(steps["sctp"], abs=0.01)
+    assert steps["connected"] == pytest.approx(media + 2, abs=0.05)
