@@ -161,10 +161,40 @@ def _b64decode(text, extra):
     return binascii.a2b_base64(body + padding)
 
 
+def _is_whole(text):
+    """Whether every bracket of a JSON text is closed."""
+    depth, in_string, skip = 0, False, False
+    for c in text:
+        if skip:
+            skip = False
+        elif in_string:
+            skip = c == "\\"
+            in_string = c != '"'
+        elif c == '"':
+            in_string = True
+        elif c in "[{":
+            depth += 1
+        elif c in "]}":
+            depth -= 1
+    return depth == 0
+
+
+def _takes_half():
+    try:
+        json.loads("{")
+        return True
+    except ValueError:
+        return False
+
+
+_HALF_JSON = _takes_half()  # MicroPython 1.25 reads what was cut off as if it had ended
+
+
 def json_loads(text):
     """What the JSON text means; ValueError, and nothing else, if it is not JSON."""
     try:
-        return json.loads(text)
+        if not _HALF_JSON or _is_whole(text):
+            return json.loads(text)
     except (ValueError, RuntimeError, MemoryError):  # RuntimeError: nested too deep
         pass
     raise ValueError("not JSON")
