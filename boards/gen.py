@@ -61,7 +61,7 @@ def i2s(board):
         ("IN_DATA", pin("din")),
         ("SLOT_BITS", audio.get("slot_bits", 32)),
         ("OUT_BITS", audio.get("out_bits", 16)), ("IN_BITS", audio.get("in_bits", 16)),
-        ("IN_RIGHT", int(audio.get("in_channel") == "right")),
+        ("IN_GAIN_LOG2", audio.get("in_gain_bits", 0)), ("IN_RIGHT", int(audio.get("in_channel") == "right")),
         ("DMA_FRAMES", audio.get("dma_frames", 160)), ("DMA_COUNT", audio.get("dma_count", 4)),
     ]
 
@@ -73,6 +73,8 @@ def board_h(board, source):
     if board["family"] == "esp32":
         lines += ["", "/* sound: csrc/port/i2s_esp32.c; -1 is no pin */"]
         lines += [f"#define LINNET_I2S_{name} {'(-1)' if value == -1 else value}" for name, value in i2s(board)]
+        lines += ["", "/* csrc/port/loop_thread.c */", f"#define LINNET_LOOP_STACK {rules.LOOP_STACK_KIB << 10}",
+                  "", "/* MicroPython */", f"#define LINNET_HEAP {rules.heap_bytes(board)}"]
     return "\n".join([*lines, "", "#endif", ""])
 
 

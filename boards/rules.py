@@ -20,8 +20,10 @@ FLASH_LEFT = 0.05  # of an app slot stays free, for the next version
 LOOP_STACK_KIB = 40  # of the media loop's thread: Opus encodes on it (measured peak: 25 KiB at 48 kHz)
 RING_MS, AHEAD_MS = 200, 20  # linnet_loop_open's defaults
 VFS_KIB = 1024
+HEAP_KIB = 256
+DMA_BYTES = 4092  # of one DMA buffer, ESP-IDF's limit
 PSRAM_LEFT_KIB = 256
-CODES = ("board-file", "board-json", "board-form", "board-name", "board-chip", "board-part", "board-rate",
+CODES = ("board-file", "board-json", "board-form", "board-name", "board-chip", "board-part", "board-rate", "board-dma",
          "board-pin-missing", "board-pin-twice", "board-pin-absent", "board-pin-taken", "board-pin-careful",
          "board-source", "board-ram", "board-partition")
 
@@ -105,8 +107,19 @@ def check(board, path=None):
     found += _check_pins(board, chip)
     found += _check_sources(board)
     if board["family"] == "esp32":
+        found += _check_dma(board["audio"])
         found += partitions(board)[1]
     return found
+
+
+def _check_dma(audio):
+    frame = 2 * audio.get("slot_bits", 32) // 8
+    frames = audio.get("dma_frames", 160)
+    if frames * frame <= DMA_BYTES:
+        return []
+    return [Finding("board-dma", "audio.dma_frames", f"audio.dma_frames: {frames} frames of {frame} bytes are more "
+                    f"than the {DMA_BYTES} bytes of a DMA buffer",
+                    f"Take at most {DMA_BYTES // frame}, and more dma_count.")]
 
 
 # --- parts ---
@@ -296,6 +309,10 @@ def check_flash(board, app_bytes):
 # --- RAM ---
 
 
+def heap_bytes(board):
+    return board["limits"].get("heap_kib", HEAP_KIB) << 10
+
+
 def memory(board, session_bytes):
     """{"session", "rings", "events", "heap", "dma", "stack"}: bytes. The first four go to PSRAM where there is one."""
     audio, limits = board["audio"], board["limits"]
@@ -304,7 +321,7 @@ def memory(board, session_bytes):
     return {
         "session": session_bytes, "rings": 2 * ring,
         "events": 2 * limits.get("message_bytes", 65536) + 8192,
-        "heap": limits.get("heap_kib", 256) << 10,
+        "heap": heap_bytes(board),
         "dma": 2 * audio.get("dma_frames", 160) * audio.get("dma_count", 4) * frame,
         "stack": LOOP_STACK_KIB << 10,
     }

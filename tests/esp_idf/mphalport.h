@@ -1,0 +1,2 @@
+/* For a compile check only: see README.md. */
+#include <stdint.h>
