@@ -33,7 +33,8 @@ class Target:
 
 
 def _memory(flash, flash_size, ram, ram_size):
-    values = {"__flash": flash, "__flash_size": flash_size, "__ram": ram, "__ram_size": ram_size, "__stack_size": 1 << 18}
+    values = {"__flash": flash, "__flash_size": flash_size, "__ram": ram, "__ram_size": ram_size,
+              "__stack_size": 1 << 18}
     return [f"-Wl,--defsym={name}={value:#x}" for name, value in values.items()]
 
 
@@ -86,8 +87,8 @@ def open_target(target, say):
     with tempfile.TemporaryDirectory() as scratch:
         probe = Path(scratch) / "probe.c"
         probe.write_text("#include <string.h>\nint main(void) { return (int)strlen(\"\"); }\n")
-        done = subprocess.run([*tools.cc, *tools.link_flags(), str(probe), "-o", str(probe) + ".elf"], capture_output=True,
-                              text=True)
+        command = [*tools.cc, *tools.link_flags(), str(probe), "-o", str(probe) + ".elf"]
+        done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise Missing(f"{target.compiler} links nothing ({done.stderr.strip().splitlines()[-1]}). "
                       f"Debian: apt install {target.packages}")

@@ -48,7 +48,7 @@ def build(tools):
 def run(tools, program, mode):
     """{name: value} of one run."""
     command = [*tools.target.machine, "-nographic", "-monitor", "none", "-serial", "none", "-semihosting-config",
-               f"enable=on,target=native,arg=target,arg={mode}", "-kernel", str(program)]
+               f"enable=on,target=native,arg={mode}", "-kernel", str(program)]
     if mode == "count":
         command += ["-icount", f"shift={SHIFT[tools.target.name]}"]
     try:

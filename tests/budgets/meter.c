@@ -290,11 +290,11 @@ void meter_paint(int on) {
 void meter_print_stacks(void) {
     int i;
     for (i = 0; i < ENTRY_N; i++) {
-        printf("stack %s: outside Opus %lu\n", entry_names[i], (unsigned long)outside[i]);
+        printf("%s: outside Opus %lu\n", entry_names[i], (unsigned long)outside[i]);
         if (in_all[i] != outside[i])
-            printf("stack %s: with Opus %lu\n", entry_names[i], (unsigned long)in_all[i]);
+            printf("%s: with Opus %lu\n", entry_names[i], (unsigned long)in_all[i]);
     }
-    printf("stack Opus alone %lu\n", (unsigned long)opus_deepest);
+    printf("Opus alone %lu\n", (unsigned long)opus_deepest);
 }
 
 #define ENTRY(NAME, PARAMETERS, ARGUMENTS)                                                         \
