@@ -62,6 +62,10 @@ fuzz: venv-test ## run each fuzz target for FUZZ_SECONDS (20), with its corpus
 bench: venv-test extension livekit-server ## costs beside the peers, in one run
 	$(RUN) -m tests.bench
 
+.PHONY: budgets
+budgets: venv-test ## text, RAM, stack and instructions on emulated boards, against the committed table
+	$(PY) -m tests.budgets $(BUDGETS_ARGS)
+
 .PHONY: lint
 lint: venv-lint ## style of Python and C
 	$(VENV)/bin/ruff check
