@@ -120,8 +120,8 @@ def test_a_missing_xtensa_toolchain_says_how_to_go_on(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("file,module", [
     ("net_ice_checks.o", "ice"), ("net_sctp_crc32c.o", "sctp"), ("media_opus_toc.o", "codec"),
-    ("session_media.o", "session"), ("crypto_arena.o", "crypto"), ("linnet.pb.o", "nanopb"), ("media_media_config.o", "media_config"),
-    ("proto_transcode.o", "transcode"), ("media_capture.o", "capture")])
+    ("session_media.o", "session"), ("crypto_arena.o", "crypto"), ("linnet.pb.o", "nanopb"),
+    ("media_media_config.o", "media_config"), ("proto_transcode.o", "transcode"), ("media_capture.o", "capture")])
 def test_a_file_belongs_to_the_module_it_is_named_after(file, module):
     assert text.module_of(Path(file)) == module
 
