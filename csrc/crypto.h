@@ -12,7 +12,7 @@
 
 /* --- randomness: CTR_DRBG or HMAC_DRBG over a caller-given seed --- */
 typedef struct {
-    uint64_t opaque[64];
+    uint64_t opaque[44];
 } linnet_rng_t;
 /* seed_len >= 32, else LINNET_ERR_ARG. 0 on success. */
 int linnet_rng_init(linnet_rng_t *rng, const uint8_t *seed, size_t seed_len);
@@ -24,10 +24,10 @@ uint32_t linnet_random_u32(linnet_rng_t *rng);
 enum { LINNET_SHA1_LEN = 20, LINNET_SHA256_LEN = 32 };
 void linnet_sha256(const uint8_t *data, size_t len, uint8_t out[LINNET_SHA256_LEN]);
 
-/* HMAC-SHA1 with the key schedule done once (two saved hash states), so that a 60-byte packet costs four
+/* HMAC-SHA1 with the key schedule done once (two saved hash states of 20 bytes), so that a 60-byte packet costs four
  * compressions. `init` may be followed by any number of `compute` calls; data may come in two parts. */
 typedef struct {
-    uint64_t opaque[32];
+    uint64_t opaque[5];
 } linnet_hmac_sha1_t;
 void linnet_hmac_sha1_init(linnet_hmac_sha1_t *h, const uint8_t *key, size_t key_len);
 void linnet_hmac_sha1_compute(const linnet_hmac_sha1_t *h, const uint8_t *a, size_t a_len,
@@ -35,7 +35,7 @@ void linnet_hmac_sha1_compute(const linnet_hmac_sha1_t *h, const uint8_t *a, siz
 
 /* --- AES-128 --- */
 typedef struct {
-    uint64_t opaque[48];
+    uint64_t opaque[36];
 } linnet_aes_t;
 int linnet_aes128_init(linnet_aes_t *aes, const uint8_t key[16]);
 void linnet_aes128_block(const linnet_aes_t *aes, const uint8_t in[16], uint8_t out[16]);
@@ -44,7 +44,7 @@ void linnet_aes128_ctr(const linnet_aes_t *aes, const uint8_t iv[16], uint8_t *d
 
 /* AES-128-GCM, in place, 16-byte tag, 12-byte IV. No allocation after init. open: LINNET_ERR_AUTH leaves data unspecified. */
 typedef struct {
-    uint64_t opaque[128];
+    uint64_t opaque[94];
 } linnet_gcm_t;
 int linnet_gcm_init(linnet_gcm_t *gcm, const uint8_t key[16]);
 int linnet_gcm_seal(linnet_gcm_t *gcm, const uint8_t iv[12], const uint8_t *aad, size_t aad_len,

@@ -98,21 +98,35 @@ void linnet_sha256(const uint8_t *data, size_t len, uint8_t out[LINNET_SHA256_LE
     (void)mbedtls_sha256(data, len, out, 0); /* the software implementation cannot fail */
 }
 
-enum { SHA1_BLOCK = 64 };
+#ifdef MBEDTLS_SHA1_ALT
+#error "linnet_hmac_sha1_t holds the state words of the library's own SHA-1"
+#endif
 
+enum { SHA1_BLOCK = 64, SHA1_WORDS = 5 };
+
+/* The state after one block is all there is to a context then: its buffer is empty. */
 typedef struct {
-    mbedtls_sha1_context inner; /* after the first block, key ^ ipad (RFC 2104 2) */
-    mbedtls_sha1_context outer;
+    uint32_t inner[SHA1_WORDS]; /* key ^ ipad (RFC 2104 2) */
+    uint32_t outer[SHA1_WORDS];
 } hmac_t;
 _Static_assert(sizeof(hmac_t) <= sizeof(linnet_hmac_sha1_t), "linnet_hmac_sha1_t is too small");
 
-static void start_with_key(mbedtls_sha1_context *sha, const uint8_t key[SHA1_BLOCK], uint8_t pad) {
+static void start_with_key(uint32_t state[SHA1_WORDS], const uint8_t key[SHA1_BLOCK], uint8_t pad) {
+    mbedtls_sha1_context sha;
     uint8_t block[SHA1_BLOCK];
     for (size_t i = 0; i < SHA1_BLOCK; i++) block[i] = key[i] ^ pad;
-    mbedtls_sha1_init(sha);
-    (void)mbedtls_sha1_starts(sha);
-    (void)mbedtls_sha1_update(sha, block, sizeof block);
+    mbedtls_sha1_init(&sha);
+    (void)mbedtls_sha1_starts(&sha);
+    (void)mbedtls_sha1_update(&sha, block, sizeof block);
+    memcpy(state, sha.MBEDTLS_PRIVATE(state), SHA1_WORDS * sizeof state[0]);
     linnet_wipe(block, sizeof block);
+    linnet_wipe(&sha, sizeof sha);
+}
+
+static void resume(mbedtls_sha1_context *sha, const uint32_t state[SHA1_WORDS]) {
+    sha->MBEDTLS_PRIVATE(total)[0] = SHA1_BLOCK;
+    sha->MBEDTLS_PRIVATE(total)[1] = 0;
+    memcpy(sha->MBEDTLS_PRIVATE(state), state, SHA1_WORDS * sizeof state[0]);
 }
 
 void linnet_hmac_sha1_init(linnet_hmac_sha1_t *h, const uint8_t *key, size_t key_len) {
@@ -123,19 +137,20 @@ void linnet_hmac_sha1_init(linnet_hmac_sha1_t *h, const uint8_t *key, size_t key
     } else if (key_len != 0) {
         memcpy(block, key, key_len);
     }
-    start_with_key(&hmac->inner, block, 0x36);
-    start_with_key(&hmac->outer, block, 0x5c);
+    start_with_key(hmac->inner, block, 0x36);
+    start_with_key(hmac->outer, block, 0x5c);
     linnet_wipe(block, sizeof block);
 }
 
 void linnet_hmac_sha1_compute(const linnet_hmac_sha1_t *h, const uint8_t *a, size_t a_len,
                               const uint8_t *b, size_t b_len, uint8_t out[LINNET_SHA1_LEN]) {
     const hmac_t *hmac = (const hmac_t *)(const void *)h;
-    mbedtls_sha1_context sha = hmac->inner;
+    mbedtls_sha1_context sha;
+    resume(&sha, hmac->inner);
     if (a_len != 0) (void)mbedtls_sha1_update(&sha, a, a_len);
     if (b_len != 0) (void)mbedtls_sha1_update(&sha, b, b_len);
     (void)mbedtls_sha1_finish(&sha, out);
-    sha = hmac->outer;
+    resume(&sha, hmac->outer);
     (void)mbedtls_sha1_update(&sha, out, LINNET_SHA1_LEN);
     (void)mbedtls_sha1_finish(&sha, out);
     linnet_wipe(&sha, sizeof sha);
@@ -169,7 +184,7 @@ void linnet_aes128_ctr(const linnet_aes_t *aes, const uint8_t iv[16], uint8_t *d
 
 /* --- AES-128-GCM --- */
 
-enum { GCM_ARENA = 384 }; /* the key schedule is 288 bytes on 64-bit machines */
+enum { GCM_ARENA = 320 }; /* the key schedule is 288 bytes on 64-bit machines, 8 more its header */
 
 typedef struct {
     mbedtls_gcm_context gcm;

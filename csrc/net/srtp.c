@@ -38,26 +38,25 @@ static void derive(const linnet_aes_t *master, const uint8_t salt[14], uint8_t l
 }
 
 /* Labels follow each other: encryption, authentication, salt. */
-static int derive_session(const linnet_srtp_t *srtp, linnet_srtp_session_keys_t *keys,
-                          const linnet_aes_t *master, const uint8_t salt[14], uint8_t first_label) {
-    uint8_t key[16], auth[LINNET_SHA1_LEN];
-    int result;
-    derive(master, salt, first_label, key, sizeof key);
+static void derive_session(const linnet_srtp_t *srtp, linnet_srtp_derived_t *keys,
+                           const linnet_aes_t *master, const uint8_t salt[14],
+                           uint8_t first_label) {
+    derive(master, salt, first_label, keys->key, sizeof keys->key);
+    derive(master, salt, (uint8_t)(first_label + 1), keys->auth, sizeof keys->auth);
     derive(master, salt, (uint8_t)(first_label + 2), keys->salt, is_gcm(srtp) ? 12 : 14);
-    if (is_gcm(srtp)) {
-        result = linnet_gcm_init(&keys->cipher.gcm, key);
-    } else {
-        derive(master, salt, (uint8_t)(first_label + 1), auth, sizeof auth);
-        linnet_hmac_sha1_init(&keys->cipher.cm.hmac, auth, sizeof auth);
-        result = linnet_aes128_init(&keys->cipher.cm.aes, key);
-        linnet_wipe(auth, sizeof auth);
-    }
-    linnet_wipe(key, sizeof key);
-    return result;
+}
+
+static int start_ciphers(const linnet_srtp_t *srtp, linnet_srtp_session_keys_t *keys,
+                         const linnet_srtp_derived_t *from) {
+    memcpy(keys->salt, from->salt, sizeof keys->salt);
+    if (is_gcm(srtp)) return linnet_gcm_init(&keys->cipher.gcm, from->key);
+    linnet_hmac_sha1_init(&keys->cipher.cm.hmac, from->auth, sizeof from->auth);
+    return linnet_aes128_init(&keys->cipher.cm.aes, from->key);
 }
 
 int linnet_srtp_init(linnet_srtp_t *srtp, int profile, const uint8_t *key, const uint8_t *salt) {
     linnet_aes_t master;
+    linnet_srtp_derived_t rtp = {0};
     uint8_t padded_salt[14] = {0}; /* RFC 7714 11: a 12-byte salt is followed by two zero bytes */
     if (srtp == NULL || key == NULL || salt == NULL) return LINNET_ERR_ARG;
     if (profile != LINNET_SRTP_AES128_CM_SHA1_80 && profile != LINNET_SRTP_AEAD_AES_128_GCM)
@@ -67,8 +66,12 @@ int linnet_srtp_init(linnet_srtp_t *srtp, int profile, const uint8_t *key, const
     srtp->tag_len = is_gcm(srtp) ? TAG_GCM : TAG_CM;
     memcpy(padded_salt, salt, is_gcm(srtp) ? 12 : 14);
     int result = linnet_aes128_init(&master, key);
-    if (result == 0) result = derive_session(srtp, &srtp->rtp, &master, padded_salt, LABEL_RTP);
-    if (result == 0) result = derive_session(srtp, &srtp->rtcp, &master, padded_salt, LABEL_RTCP);
+    if (result == 0) {
+        derive_session(srtp, &rtp, &master, padded_salt, LABEL_RTP);
+        derive_session(srtp, &srtp->rtcp, &master, padded_salt, LABEL_RTCP);
+        result = start_ciphers(srtp, &srtp->rtp, &rtp);
+    }
+    linnet_wipe(&rtp, sizeof rtp);
     linnet_wipe(&master, sizeof master);
     linnet_wipe(padded_salt, sizeof padded_salt);
     if (result != 0) linnet_srtp_wipe(srtp);
@@ -316,9 +319,8 @@ static void rtcp_aad(const uint8_t *packet, uint32_t word, uint8_t aad[RTCP_HEAD
 }
 
 /* cap has been checked: everything fits. */
-static int seal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, uint32_t ssrc,
-                     uint32_t index) {
-    linnet_srtp_session_keys_t *keys = &srtp->rtcp;
+static int seal_rtcp(const linnet_srtp_t *srtp, linnet_srtp_session_keys_t *keys, uint8_t *packet,
+                     size_t len, uint32_t ssrc, uint32_t index) {
     uint8_t iv[16], aad[RTCP_HEADER + INDEX_WORD], tag[LINNET_SHA1_LEN];
     uint8_t *payload = packet + RTCP_HEADER;
     size_t payload_len = len - RTCP_HEADER;
@@ -340,9 +342,8 @@ static int seal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t len, uint32_t 
     return (int)(len + tail.pos);
 }
 
-static int unseal_rtcp(linnet_srtp_t *srtp, uint8_t *packet, size_t body_len, uint32_t ssrc,
-                       uint32_t word) {
-    linnet_srtp_session_keys_t *keys = &srtp->rtcp;
+static int unseal_rtcp(const linnet_srtp_t *srtp, linnet_srtp_session_keys_t *keys, uint8_t *packet,
+                       size_t body_len, uint32_t ssrc, uint32_t word) {
     uint8_t iv[16], aad[RTCP_HEADER + INDEX_WORD], tag[LINNET_SHA1_LEN];
     uint8_t *payload = packet + RTCP_HEADER;
     size_t payload_len = body_len - RTCP_HEADER;
@@ -366,7 +367,10 @@ int linnet_srtcp_protect(linnet_srtp_t *srtp, uint8_t *packet, size_t len, size_
     if (stream == NULL) stream = claim(srtp, ssrc, NULL);
     if (stream == NULL || stream->rtcp.top >= RTCP_INDEX_MAX) return LINNET_ERR_LIMIT;
     uint32_t index = (uint32_t)stream->rtcp.top + 1; /* the first is 1, as with libsrtp and pion */
-    int result = seal_rtcp(srtp, packet, len, ssrc, index);
+    linnet_srtp_session_keys_t keys;
+    int result = start_ciphers(srtp, &keys, &srtp->rtcp);
+    if (result == 0) result = seal_rtcp(srtp, &keys, packet, len, ssrc, index);
+    linnet_wipe(&keys, sizeof keys);
     if (result < 0) return result;
     remember(&stream->rtcp, index);
     touch(srtp, stream);
@@ -394,7 +398,11 @@ int linnet_srtcp_open(linnet_srtp_t *srtp, uint8_t *packet, size_t len) {
         srtp->rtcp_counts.replayed++;
         return LINNET_ERR_AUTH;
     }
-    if (unseal_rtcp(srtp, packet, body_len, ssrc, word) != 0) {
+    linnet_srtp_session_keys_t keys;
+    int result = start_ciphers(srtp, &keys, &srtp->rtcp);
+    if (result == 0) result = unseal_rtcp(srtp, &keys, packet, body_len, ssrc, word);
+    linnet_wipe(&keys, sizeof keys);
+    if (result != 0) {
         srtp->rtcp_counts.unauthentic++;
         return LINNET_ERR_AUTH;
     }

@@ -46,6 +46,12 @@ typedef struct {
     uint8_t salt[14]; /* session salt; 12 bytes with GCM */
 } linnet_srtp_session_keys_t;
 
+/* Session keys as they were derived. RTCP is rare: its ciphers are set up for each packet, on the
+ * stack, instead of kept. */
+typedef struct {
+    uint8_t key[16], auth[20], salt[14];
+} linnet_srtp_derived_t;
+
 typedef struct {
     uint32_t packets;     /* protected or opened */
     uint32_t malformed;   /* LINNET_ERR_PACKET: length, version, header beyond the packet */
@@ -60,7 +66,7 @@ typedef struct {
     uint16_t tag_len;
     uint32_t stamp;
     linnet_srtp_session_keys_t rtp;
-    linnet_srtp_session_keys_t rtcp;
+    linnet_srtp_derived_t rtcp;
     linnet_srtp_stream_t streams[LINNET_SRTP_STREAMS];
     linnet_srtp_counts_t rtp_counts;
     linnet_srtp_counts_t rtcp_counts;

@@ -18,7 +18,7 @@ def _struct(header, name):
 
 
 CDEF = "\n".join([
-    "typedef struct { uint64_t opaque[64]; } linnet_rng_t;",
+    "typedef struct { uint64_t opaque[44]; } linnet_rng_t;",
     _struct("net/sctp.h", "linnet_sctp_counters_t"),
     """typedef struct linnet_sctp { uint32_t flags, my_tag, peer_tag, my_first_tsn, cwnd, ssthresh, flight, cum,
     highest, rto_us, srtt_us, errors, next_tsn, peer_cum, peer_window; uint16_t n_free, n_blocks;

@@ -31,12 +31,12 @@ void set_rtcp_index(linnet_srtp_t *srtp, uint32_t ssrc, uint64_t index);
 # Vectors that give session keys, and indices that a test cannot wait for, are put in from here.
 SOURCE = """
 void set_session_keys(linnet_srtp_t *srtp, const uint8_t *key, const uint8_t *salt) {
-    linnet_srtp_session_keys_t *both[] = {&srtp->rtp, &srtp->rtcp};
-    for (int i = 0; i < 2; i++) {
-        if (srtp->profile == 7) linnet_gcm_init(&both[i]->cipher.gcm, key);
-        else linnet_aes128_init(&both[i]->cipher.cm.aes, key);
-        memcpy(both[i]->salt, salt, srtp->profile == 7 ? 12 : 14);
-    }
+    size_t salt_len = srtp->profile == 7 ? 12 : 14;
+    if (srtp->profile == 7) linnet_gcm_init(&srtp->rtp.cipher.gcm, key);
+    else linnet_aes128_init(&srtp->rtp.cipher.cm.aes, key);
+    memcpy(srtp->rtp.salt, salt, salt_len);
+    memcpy(srtp->rtcp.key, key, 16);
+    memcpy(srtp->rtcp.salt, salt, salt_len);
 }
 static linnet_srtp_stream_t *stream(linnet_srtp_t *srtp, uint32_t ssrc) {
     srtp->streams[0].ssrc = ssrc;
