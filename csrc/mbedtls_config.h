@@ -76,7 +76,10 @@ void linnet_tls_free(void *mem);
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
 #define MBEDTLS_SSL_CIPHERSUITES MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-#define MBEDTLS_SSL_IN_CONTENT_LEN 2048     /* the largest handshake message, e.g. Certificate */
+#ifndef MBEDTLS_SSL_IN_CONTENT_LEN
+#define MBEDTLS_SSL_IN_CONTENT_LEN                                                                 \
+    2048 /* the largest handshake message, e.g. Certificate; at least LINNET_DATAGRAM_MAX */
+#endif
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 1280    /* records are cut to LINNET_MTU anyway */
 #define MBEDTLS_SSL_DTLS_MAX_BUFFERING 6144 /* reassembly and messages that came too early */
 

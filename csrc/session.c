@@ -465,7 +465,7 @@ static int next_datagram(linnet_session_t *s, uint8_t *buf, size_t cap) {
     if (s->dtls_ready) n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
     if (n == 0) n = linnet_session_media_poll(s, buf, cap);
     if (n == 0 && s->sctp_ready) {
-        linnet_session_data_flush(s);
+        linnet_session_data_flush(s, buf, cap);
         n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
     }
     return n;
@@ -479,15 +479,22 @@ static int poll_closing(linnet_session_t *s, uint8_t *buf, size_t cap, const lin
         if (to) n = linnet_session_media_bye(s, buf, cap);
         if (n > 0) return n;
     }
+    if (to && s->dtls_ready) n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
+    if (n > 0) return n;
     if (s->is_closing == 2) {
         s->is_closing = 3;
         if (s->sctp_ready) {
             (void)linnet_sctp_abort(&s->sctp, s->now);
-            linnet_session_data_flush(s);
+            linnet_session_data_flush(s, buf, cap);
         }
-        if (s->dtls_ready) linnet_dtls_close(s->dtls);
     }
     if (to && s->dtls_ready) n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
+    if (n > 0) return n;
+    if (s->is_closing == 3 && s->dtls_ready) { /* the queue is empty: there is room */
+        s->is_closing = 4;
+        linnet_dtls_close(s->dtls);
+        if (to) n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
+    }
     if (n > 0) return n;
     linnet_ice_close(&s->ice);
     s->has_media = 0;

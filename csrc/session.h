@@ -131,7 +131,6 @@ struct linnet_session {
     uint8_t is_held; /* LINNET_IN_HOLD */
     session_counts_t counts;
     uint8_t scratch[LINNET_DATAGRAM_MAX]; /* decryption in place */
-    uint8_t packet[LINNET_MTU];           /* SCTP packet on its way into DTLS, RTCP compound */
 };
 
 /* session.c */
@@ -162,8 +161,9 @@ int linnet_session_channel_close(linnet_session_t *s, wire_in_t *in);
 void linnet_session_data_start(linnet_session_t *s);
 void linnet_session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len);
 int linnet_session_data_poll(linnet_session_t *s, uint8_t *buf,
-                             size_t cap);            /* a LINNET_OUT kind, or 0; body written */
-void linnet_session_data_flush(linnet_session_t *s); /* SCTP packets into DTLS records */
+                             size_t cap); /* a LINNET_OUT kind, or 0; body written */
+/* SCTP packets into DTLS records; buf is scratch of LINNET_MTU bytes or more. */
+void linnet_session_data_flush(linnet_session_t *s, uint8_t *buf, size_t cap);
 
 /* the border's 64-bit little-endian words */
 static inline void wire_put_u64le(wire_out_t *out, uint64_t v) {

@@ -89,14 +89,10 @@ void linnet_session_data_input(linnet_session_t *s, const uint8_t *packet, size_
     linnet_dcep_step(&s->dcep, &s->sctp, s->now);
 }
 
-void linnet_session_data_flush(linnet_session_t *s) {
-    int n, i;
-    /* Called when the DTLS queue is empty: a burst that fits it, SCTP keeps the rest. */
-    for (i = 0; i < LINNET_DTLS_QUEUE / 2; i++) {
-        n = linnet_sctp_poll(&s->sctp, s->now, s->packet, sizeof s->packet);
-        if (n <= 0) break;
-        (void)linnet_dtls_write(s->dtls, s->packet, (size_t)n);
-    }
+void linnet_session_data_flush(linnet_session_t *s, uint8_t *buf, size_t cap) {
+    /* Called when the DTLS queue is empty: one packet finds room, SCTP keeps the rest. */
+    int n = linnet_sctp_poll(&s->sctp, s->now, buf, cap);
+    if (n > 0) (void)linnet_dtls_write(s->dtls, buf, (size_t)n);
     take_events(s);
     linnet_dcep_step(&s->dcep, &s->sctp, s->now);
 }

@@ -28,10 +28,11 @@
 /* --- DTLS (RFC 6347, 5764) --- */
 #ifndef LINNET_TLS_ARENA
 #define LINNET_TLS_ARENA                                                                           \
-    (24 * 1024) /* fixed pool of the TLS backend; peak of a handshake: 13 KiB */
+    (16 * 1024) /* fixed pool of the TLS backend; a handshake needs 12.8 KB on 64-bit machines */
 #endif
 #ifndef LINNET_DTLS_QUEUE
-#define LINNET_DTLS_QUEUE 8 /* outgoing flight datagrams x LINNET_MTU = 9.4 KiB */
+#define LINNET_DTLS_QUEUE                                                                          \
+    2 /* outgoing datagrams x LINNET_MTU = 2.4 KiB; the rest of a flight waits in the TLS backend */
 #endif
 
 /* --- SCTP and data channels (RFC 9260, 8831, 8832) --- */

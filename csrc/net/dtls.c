@@ -241,7 +241,8 @@ static int configure(dtls_t *d) {
 }
 
 static int load_identity(dtls_t *d, const linnet_identity_t *identity) {
-    if (mbedtls_x509_crt_parse_der(&d->crt, identity->cert, identity->cert_len) != 0)
+    /* Not copied: the identity outlives the connection. */
+    if (mbedtls_x509_crt_parse_der_nocopy(&d->crt, identity->cert, identity->cert_len) != 0)
         return LINNET_ERR_CRYPTO;
     if (mbedtls_pk_setup(&d->key, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY)) != 0)
         return LINNET_ERR_CRYPTO;
@@ -264,7 +265,7 @@ static int use_profiles(dtls_t *d, const uint16_t *profiles) {
 }
 
 size_t linnet_dtls_size(void) {
-    return sizeof(linnet_dtls_t);
+    return sizeof(dtls_t);
 }
 
 int linnet_dtls_init(linnet_dtls_t *dtls, linnet_rng_t *rng, const linnet_identity_t *identity,
@@ -606,7 +607,7 @@ void linnet_dtls_close(linnet_dtls_t *dtls) {
 }
 
 void linnet_dtls_wipe(linnet_dtls_t *dtls) {
-    linnet_wipe(dtls, sizeof *dtls); /* the arena is inside, so nothing has to be freed */
+    linnet_wipe(dtls, sizeof(dtls_t)); /* the arena is inside, so nothing has to be freed */
 }
 
 void linnet_dtls_counts(const linnet_dtls_t *dtls, linnet_dtls_counts_t *counts) {

@@ -85,10 +85,9 @@ typedef struct {
 int linnet_identity_make(linnet_identity_t *identity, linnet_rng_t *rng, void *arena_mem,
                          size_t arena_len);
 
+/* Bytes that the backend needs, a few less than sizeof(linnet_dtls_t). */
 size_t linnet_dtls_size(void);
-
-/* The rng must outlive the connection; the identity is copied. 0, LINNET_ERR_ARG or
- * LINNET_ERR_CRYPTO. */
+/* The rng and the identity must outlive the connection. 0, LINNET_ERR_ARG or LINNET_ERR_CRYPTO. */
 int linnet_dtls_init(linnet_dtls_t *dtls, linnet_rng_t *rng, const linnet_identity_t *identity,
                      int role, const uint8_t peer_fingerprint[32]);
 /* Which profiles we offer or accept, best first; at most 2. Default: AES128_CM_SHA1_80,

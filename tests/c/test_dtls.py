@@ -9,9 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dtls_peers import (CLIENT, CLOSED, CM, CONNECTED, ERR_AGAIN, ERR_ARG, ERR_AUTH, ERR_CLOSED, ERR_CRYPTO, ERR_LIMIT,
                         ERR_PACKET, ERR_SPACE, ERR_STATE, FAILED, GCM, HANDSHAKE, MTU, NEVER, NEW, SERVER, Endpoint,
                         Link, OpenSsl, connect, converse, load_dtls, pair, records)
+from internals import limits
 
 ALERT, HANDSHAKE_RECORD, DATA = 21, 22, 23
 WRITE_MAX = 1163
+QUEUE = limits()["LINNET_DTLS_QUEUE"]
 BAD_NETWORK = dict(delay_us=30_000, loss=0.3, reorder=0.3, duplicate=0.1)
 
 
@@ -114,8 +116,8 @@ def test_write_says_what_is_wrong(c, connected):
     client, server, _ = connected
     assert client.write(bytes(WRITE_MAX + 1)) == ERR_LIMIT
     assert client.write(b"") == ERR_ARG
-    assert [client.write(b"x") for _ in range(9)] == [0] * 8 + [ERR_AGAIN]
-    assert len(list(client.poll(0))) == 8
+    assert [client.write(b"x") for _ in range(QUEUE + 1)] == [0] * QUEUE + [ERR_AGAIN]
+    assert len(list(client.poll(0))) == QUEUE
     assert client.write(b"x") == 0
     assert Endpoint(c, CLIENT).write(b"x") == ERR_STATE
     server.close()
@@ -135,9 +137,11 @@ def test_read_into_too_small_a_buffer_consumes_nothing(c, connected):
 
 def test_several_records_in_one_datagram_are_all_delivered(connected):
     client, server, _ = connected
+    datagrams = []
     for i in range(5):
         client.write(b"record %d" % i)
-    server.input(b"".join(client.poll(0)))
+        datagrams += client.poll(0)
+    server.input(b"".join(datagrams))
     assert server.received == [b"record %d" % i for i in range(5)]
 
 
@@ -662,7 +666,21 @@ def test_the_arena_is_large_enough_with_room_to_spare(c):
     ours.expect(peer.fingerprint)
     converse(ours, peer, rounds=20)
     assert ours.state == CONNECTED
-    assert max(peaks + [ours.arena_peak]) < 20 * 1024
+    assert max(peaks + [ours.arena_peak]) < limits()["LINNET_TLS_ARENA"] - 1024
+
+
+@pytest.mark.parametrize("role", [CLIENT, SERVER])
+def test_a_queue_of_one_datagram_carries_every_flight(role):
+    tiny = load_dtls(defines=["LINNET_DTLS_QUEUE=1"])
+    ends = pair(tiny, 3)
+    connect(*ends, seed=3, **BAD_NETWORK)
+    check_honest(*ends)
+    assert ends[0].state == ends[1].state == CONNECTED
+    peer = OpenSsl(other_role(role), mtu=256, padding=800)
+    ours = Endpoint(tiny, role)
+    ours.expect(peer.fingerprint)
+    converse(ours, peer, rounds=20)
+    assert ours.state == CONNECTED and ours.keys()[1]
 
 
 @pytest.mark.parametrize("kib", [2, 6, 8, 9, 12])
