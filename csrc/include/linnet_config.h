@@ -48,11 +48,20 @@
 #define LINNET_TRACKS_MAX 8 /* remote audio tracks a session can be configured for */
 #endif
 #ifndef LINNET_JITTER_PACKETS
-#define LINNET_JITTER_PACKETS 16 /* x (LINNET_OPUS_PACKET_MAX + 24) = 20.3 KiB per remote track */
+#define LINNET_JITTER_PACKETS 16 /* x 24 B per remote track; a power of two */
+#endif
+#ifndef LINNET_JITTER_BYTES
+#define LINNET_JITTER_BYTES                                                                        \
+    6144 /* x 1 B per remote track: what the packets held may have together; >= the largest one. 60 ms of
+            the largest there are, 16 frames of 150 kb/s; 2048 is enough for speech and some music */
+#endif
+#ifndef LINNET_PACKET_MS_MAX
+#define LINNET_PACKET_MS_MAX                                                                       \
+    120 /* x 2 B x codec rate per remote track; what is longer is concealed. Nearly all send 20, none over 60 */
 #endif
 #ifndef LINNET_OPUS_PACKET_MAX
 #define LINNET_OPUS_PACKET_MAX                                                                     \
-    1275 /* largest Opus frame there is (RFC 6716 3.4): what comes may be music. 400 is enough for speech */
+    1275 /* largest Opus frame there is (RFC 6716 3.4): what comes may be music; no price of its own */
 #endif
 #ifndef LINNET_OPUS_SEND_MAX
 #define LINNET_OPUS_SEND_MAX 320 /* largest packet of our own: 128 kb/s at 20 ms; x 4 queued */

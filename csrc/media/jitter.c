@@ -23,6 +23,8 @@ enum {
 _Static_assert((LINNET_JITTER_PACKETS & (LINNET_JITTER_PACKETS - 1)) == 0,
                "sequence numbers wrap at 65536: the ring must divide it");
 _Static_assert(LINNET_JITTER_PACKETS >= 4 && LINNET_JITTER_PACKETS <= 256, "ring size");
+_Static_assert(LINNET_JITTER_BYTES >= LINNET_OPUS_PACKET_MAX && LINNET_JITTER_BYTES <= 65535,
+               "one packet fits, and offsets have 16 bits");
 
 static linnet_jitter_slot_t *slot_of(linnet_jitter_t *j, uint16_t sequence) {
     return &j->slot[sequence % LINNET_JITTER_PACKETS];
@@ -103,9 +105,8 @@ static int is_wanted_behind(linnet_jitter_t *j, uint16_t sequence) {
     return 0;
 }
 
-/* Throws out the oldest packets until `sequence` is in reach. */
-static void make_room(linnet_jitter_t *j, uint16_t sequence) {
-    uint16_t first = (uint16_t)(sequence - LINNET_JITTER_PACKETS + 1);
+/* Throws out the packets before `first`. */
+static void throw_out(linnet_jitter_t *j, uint16_t first) {
     uint32_t oldest_kept = 0;
     int is_thrown = 0;
     for (size_t i = 0; i < LINNET_JITTER_PACKETS; i++) {
@@ -138,11 +139,57 @@ static int is_wanted(linnet_jitter_t *j, uint16_t sequence) {
         return 1;
     }
     if (ahead >= LINNET_JITTER_PACKETS) {
-        make_room(j, sequence);
+        throw_out(j, (uint16_t)(sequence - LINNET_JITTER_PACKETS + 1));
     } else if (slot_of(j, sequence)->is_held) {
         j->stats.duplicate++;
         return 0;
     }
+    return 1;
+}
+
+/* --- payloads --- */
+
+static size_t bytes_held(const linnet_jitter_t *j) {
+    size_t sum = 0;
+    for (size_t i = 0; i < LINNET_JITTER_PACKETS; i++)
+        if (j->slot[i].is_held) sum += j->slot[i].len;
+    return sum;
+}
+
+/* Moves all payloads to the front, in the order in which they lie. */
+static void gather(linnet_jitter_t *j) {
+    uint16_t end = 0, from = 0;
+    for (;;) {
+        linnet_jitter_slot_t *next = NULL;
+        for (size_t i = 0; i < LINNET_JITTER_PACKETS; i++) {
+            linnet_jitter_slot_t *slot = &j->slot[i];
+            if (!slot->is_held || slot->len == 0 || slot->at < from) continue;
+            if (next == NULL || slot->at < next->at) next = slot;
+        }
+        if (next == NULL) break;
+        from = (uint16_t)(next->at + next->len);
+        memmove(j->bytes + end, j->bytes + next->at, next->len);
+        next->at = end;
+        end = (uint16_t)(end + next->len);
+    }
+    j->end = end;
+}
+
+/* Room for a payload of `sequence` at bytes[end]: the oldest packets give way. 0 when it is itself
+ * the oldest. */
+static int make_room(linnet_jitter_t *j, uint16_t sequence, size_t len) {
+    if (j->held == 0) j->end = 0;
+    if (len <= sizeof j->bytes - j->end) return 1;
+    while (len > sizeof j->bytes - bytes_held(j)) {
+        uint16_t oldest = j->next;
+        while (oldest != sequence && !slot_of(j, oldest)->is_held) oldest++;
+        if (oldest == sequence) {
+            j->stats.overflow++;
+            return 0;
+        }
+        throw_out(j, (uint16_t)(oldest + 1));
+    }
+    gather(j);
     return 1;
 }
 
@@ -159,7 +206,7 @@ int linnet_jitter_put(linnet_jitter_t *j, uint64_t now_us, uint16_t sequence, ui
         j->stats.malformed++;
         return LINNET_ERR_PACKET;
     }
-    if (!is_wanted(j, sequence)) return 0;
+    if (!is_wanted(j, sequence) || !make_room(j, sequence, len)) return 0;
     if (len == 0) j->stats.empty++;
     slot = slot_of(j, sequence);
     slot->arrival_us = now_us;
@@ -168,7 +215,9 @@ int linnet_jitter_put(linnet_jitter_t *j, uint64_t now_us, uint16_t sequence, ui
     slot->len = (uint16_t)len;
     slot->duration = (uint16_t)duration;
     slot->is_held = 1;
-    if (len) memcpy(slot->payload, payload, len);
+    slot->at = j->end;
+    if (len) memcpy(j->bytes + slot->at, payload, len);
+    j->end = (uint16_t)(j->end + len);
     j->held++;
     j->buffered += duration;
     return 1;
@@ -241,7 +290,8 @@ static void judge_dry_spell(linnet_jitter_t *j, const linnet_jitter_slot_t *head
  * behind it. */
 static int start_playing(linnet_jitter_t *j, uint64_t now_us, const linnet_jitter_slot_t *head) {
     uint64_t waited_us = now_us > head->arrival_us ? now_us - head->arrival_us : 0;
-    int is_full = j->held >= LINNET_JITTER_PACKETS - 2;
+    int is_full = j->held >= LINNET_JITTER_PACKETS - 2 ||
+                  bytes_held(j) + 2 * (size_t)head->len > sizeof j->bytes;
     if (waited_us * 48 < (uint64_t)j->delay * 1000 && j->buffered - head->duration < j->delay &&
         !is_full)
         return 0;
@@ -268,7 +318,7 @@ static int play_gap(linnet_jitter_t *j, const linnet_jitter_slot_t *head, uint32
     j->stats.lost++;
     if (gap < step + GRAIN) { /* the last frame before it: its LBRR copy is in there, if anywhere */
         advance(j, head->sequence, 0);
-        *payload = head->payload;
+        *payload = j->bytes + head->at;
         *len = head->len;
         return answer(j, LINNET_JITTER_FEC, step);
     }
@@ -318,7 +368,7 @@ static int play_head(linnet_jitter_t *j, linnet_jitter_slot_t *head, const uint8
     j->frame = head->duration;
     j->point = head->timestamp + head->duration;
     advance(j, (uint16_t)(head->sequence + 1), 1);
-    *payload = head->payload;
+    *payload = j->bytes + head->at;
     *len = head->len;
     return answer(j, kind, head->duration);
 }

@@ -5,8 +5,9 @@
  * when the point reaches it. So a DTX gap lasts as long as the sender's, a hole in the sequence is
  * concealed, and packets behind the point are still played (the delay grows) until the surplus is
  * skipped in a quiet moment. An adaptive successor replaces jitter.c behind the same functions.
- * Invariants: at most LINNET_JITTER_PACKETS packets are held, all with sequence numbers in [next,
- * next + LINNET_JITTER_PACKETS); a sequence number is played at most once. */
+ * Payloads lie in one area that is moved together when its end is reached. Invariants: at most
+ * LINNET_JITTER_PACKETS packets of LINNET_JITTER_BYTES together are held, all with sequence numbers
+ * in [next, next + LINNET_JITTER_PACKETS); a sequence number is played at most once. */
 #ifndef LINNET_JITTER_H
 #define LINNET_JITTER_H
 
@@ -50,10 +51,10 @@ typedef struct {
     uint64_t arrival_us;
     uint32_t timestamp;
     uint16_t sequence;
-    uint16_t len;      /* payload bytes; 0 = padding only */
+    uint16_t at;       /* payload: offset in bytes[] */
+    uint16_t len;      /* and length; 0 = padding only */
     uint16_t duration; /* 48 kHz samples, by the TOC */
     uint8_t is_held;
-    uint8_t payload[LINNET_OPUS_PACKET_MAX];
 } linnet_jitter_slot_t;
 
 /* All durations are 48 kHz samples. */
@@ -73,15 +74,17 @@ typedef struct {
     uint32_t seen; /* bit k: sequence number next - 1 - k was played or is accounted for */
     uint16_t next; /* sequence number to play next; valid when is_begun or held > 0 */
     uint16_t held;
+    uint16_t end;       /* of the payloads in bytes[]: the next one goes there */
     uint8_t is_begun;   /* something of this source was played */
     uint8_t is_playing; /* else filling */
     uint8_t is_quiet;   /* what was played last was quiet */
     uint8_t is_dtx;     /* the packet played last announced silence */
+    uint8_t bytes[LINNET_JITTER_BYTES];
 } linnet_jitter_t;
 
 void linnet_jitter_init(linnet_jitter_t *j, uint32_t delay_ms); /* 0 = 60 ms */
 /* 1 when held, 0 when dropped and counted; LINNET_ERR_PACKET when it is no Opus packet or too large
- * for a slot (counted; its place will be concealed). len 0: a packet of padding. */
+ * (counted; its place will be concealed). len 0: a packet of padding. */
 int linnet_jitter_put(linnet_jitter_t *j, uint64_t now_us, uint16_t sequence, uint32_t timestamp,
                       const uint8_t *payload, size_t len);
 /* Call once per frame of playout; answers LINNET_JITTER_*. *payload stays valid until the next put

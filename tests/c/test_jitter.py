@@ -52,6 +52,8 @@ class Buffer:
         held = [slot for slot in j.slot if slot.is_held]
         assert j.held == len(held) and j.buffered == sum(slot.duration for slot in held)
         assert all((slot.sequence - j.next) % 65536 < SLOTS for slot in held)
+        places = sorted((slot.at, slot.at + slot.len) for slot in held if slot.len)
+        assert all(end <= at for (_, end), (at, _) in zip(places, places[1:])) and (places or [(0, 0)])[-1][1] <= j.end
         assert lib.linnet_jitter_duration(j) % 120 == 0 and 0 < lib.linnet_jitter_duration(j) <= 5760
 
     def __getattr__(self, name):
@@ -351,3 +353,44 @@ def test_clock_drift_is_taken_up_in_quiet_frames(ppm):
     assert deepest <= 48 * 120 and shallowest >= 48 * 20
     moved = buffer.skipped if ppm < 0 else buffer.stretched
     assert abs(moved - minutes * 60 * 50 * 200e-6) <= 3
+
+
+# --- room ---
+
+
+def test_payloads_of_any_size_come_back_as_they_were():
+    for seed in range(20):
+        rng = random.Random(seed)
+        buffer, sent, now = Buffer(), {}, 0
+        for n in range(300):
+            sent[n] = packet(n, 20, 1) + rng.randbytes(rng.choice((5, 40, 80, 300, 1270)))
+        order = sorted(sent, key=lambda n: n + rng.uniform(0, 4))
+        for n in order:
+            buffer.put(now, n, sent[n][:1] + n.to_bytes(4, "big") + sent[n][5:])
+            kind, number = buffer.get(now)
+            if kind in (PACKET, SKIP, FEC):
+                body = bytes(ffi.buffer(buffer.payload[0], buffer.len[0]))
+                assert body[5:] == sent[number][5:]
+            now += 20 * MS
+        assert buffer.played > 200
+
+
+def test_the_oldest_packets_give_way_when_the_bytes_run_out():
+    largest = media_lib.limits()["LINNET_OPUS_PACKET_MAX"]
+    fit = media_lib.limits()["LINNET_JITTER_BYTES"] // largest
+    assert 2 <= fit < SLOTS
+    buffer = Buffer(delay_ms=500)
+    for n in range(fit + 2):
+        assert buffer.put(0, n, packet(n, 20, largest)) == 1
+    assert buffer.overflow == 2 and buffer.j.held == fit
+    assert buffer.put(0, 1, packet(1, 20, largest)) == 0 and buffer.overflow + buffer.late == 3
+    assert buffer.get(0) == (PACKET, 2)  # as full as it gets: no use in waiting longer
+
+
+def test_the_largest_frames_play_with_the_delay_that_the_bytes_allow():
+    largest = media_lib.limits()["LINNET_OPUS_PACKET_MAX"]
+    buffer = Buffer(delay_ms=60)
+    heard = run(buffer, [(20 * n, n, packet(n, 20, largest)) for n in range(100)], 2000)
+    played = [number for _, kind, number in heard if kind == PACKET]
+    assert played == list(range(len(played))) and len(played) > 90
+    assert buffer.overflow == buffer.lost == buffer.starved == 0

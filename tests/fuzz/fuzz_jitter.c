@@ -2,6 +2,7 @@
  * answers go on.
  *
  * The first byte chooses the delay, the rest is a list of steps: u8 what, then what that takes.
+ * A payload is the bytes of the input five times over.
  * Time moves on with every step by the upper half of `what` in milliseconds. */
 #include <stdlib.h>
 
@@ -16,6 +17,15 @@ static void require(int condition) {
     if (!condition) abort();
 }
 
+/* Of the payload in each slot, so that moving them together is seen to change none. */
+static uint32_t sums[LINNET_JITTER_PACKETS];
+
+static uint32_t sum_of(const uint8_t *bytes, size_t len) {
+    uint32_t sum = 2166136261u;
+    for (size_t i = 0; i < len; i++) sum = (sum ^ bytes[i]) * 16777619u;
+    return sum;
+}
+
 static void check(const linnet_jitter_t *j) {
     uint32_t held = 0, buffered = 0;
     for (size_t i = 0; i < LINNET_JITTER_PACKETS; i++) {
@@ -24,6 +34,8 @@ static void check(const linnet_jitter_t *j) {
         buffered += j->slot[i].duration;
         require(j->slot[i].sequence % LINNET_JITTER_PACKETS == i);
         require((uint16_t)(j->slot[i].sequence - j->next) < LINNET_JITTER_PACKETS);
+        require(j->slot[i].at + j->slot[i].len <= j->end && j->end <= LINNET_JITTER_BYTES);
+        require(sum_of(j->bytes + j->slot[i].at, j->slot[i].len) == sums[i]);
     }
     require(held == j->held && buffered == j->buffered);
 }
@@ -43,10 +55,16 @@ static void get(linnet_jitter_t *j, uint64_t now_us) {
 static void put(linnet_jitter_t *j, uint64_t now_us, uint16_t sequence, uint32_t timestamp,
                 wire_in_t *in) {
     wire_span_t payload = wire_take(in, wire_u8(in));
+    uint8_t
+        packet[5 * 255 + 5]; /* five times as long as what stands here, so that the area fills */
+    size_t len = 0;
     int result;
     if (!wire_ok(in)) return;
-    result = linnet_jitter_put(j, now_us, sequence, timestamp, payload.data, payload.len);
+    for (int i = 0; i < 5 && payload.len; i++, len += payload.len)
+        memcpy(packet + len, payload.data, payload.len);
+    result = linnet_jitter_put(j, now_us, sequence, timestamp, packet, len);
     require(result == 0 || result == 1 || result == LINNET_ERR_PACKET);
+    if (result == 1) sums[sequence % LINNET_JITTER_PACKETS] = sum_of(packet, len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
