@@ -48,12 +48,20 @@ static uint64_t due(const linnet_rings_t *r, uint64_t now_us) {
     return us / 1000000 * r->rate_hz + us % 1000000 * r->rate_hz / 1000000;
 }
 
+static void to_speaker(linnet_rings_t *r, const int16_t *pcm, size_t n) {
+    size_t put = linnet_ring_put(&r->speaker, pcm, n);
+    r->counts.speaker_lost += n - put;
+    r->played += n;
+}
+
 static int rings_start(void *context, uint32_t rate_hz, uint64_t now_us) {
     linnet_rings_t *r = context;
     r->rate_hz = rate_hz;
     r->start_us = now_us;
     r->captured = r->played = 0;
     r->is_running = 1;
+    /* It begins with silence, so that a first turn some microseconds later finds nothing missing. */
+    if (r->speaker_kind == LINNET_LOOP_PACED) to_speaker(r, NULL, r->ahead);
     return 0;
 }
 
@@ -81,12 +89,6 @@ static size_t rings_capture(void *context, uint64_t now_us, int16_t *pcm, size_t
     r->counts.microphone_starved += n - got;
     r->captured += n;
     return n;
-}
-
-static void to_speaker(linnet_rings_t *r, const int16_t *pcm, size_t n) {
-    size_t put = linnet_ring_put(&r->speaker, pcm, n);
-    r->counts.speaker_lost += n - put;
-    r->played += n;
 }
 
 static size_t rings_room(void *context, uint64_t now_us) {
