@@ -38,6 +38,11 @@ void linnet_tls_free(void *mem);
 #define MBEDTLS_X509_CREATE_C
 #define MBEDTLS_X509_CRT_WRITE_C
 
+/* --- what port_mpy.py asks a TLS stream to learn that its handshake is over --- */
+#ifndef MBEDTLS_SSL_KEEP_PEER_CERTIFICATE
+#define MBEDTLS_SSL_KEEP_PEER_CERTIFICATE
+#endif
+
 /* --- DTLS 1.2 with use_srtp; MicroPython before 1.26 has no DTLS of its own --- */
 #ifndef MBEDTLS_SSL_PROTO_DTLS
 #define MBEDTLS_SSL_PROTO_DTLS
