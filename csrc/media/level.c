@@ -44,9 +44,15 @@ static int level_of(uint64_t energy, uint64_t n) {
     return db > LINNET_LEVEL_SILENCE ? LINNET_LEVEL_SILENCE : (int)db;
 }
 
+static uint32_t square(int32_t x) {
+    return (uint32_t)(x * x);
+}
+
 static uint64_t energy_of(const int16_t *pcm, size_t n) {
     uint64_t energy = 0;
-    for (size_t i = 0; i < n; i++) energy += (uint64_t)((int32_t)pcm[i] * pcm[i]);
+    /* Two squares fit 32 bits (2 x 2^30): half of the 64-bit additions, which small processors feel. */
+    for (; n >= 2; n -= 2, pcm += 2) energy += square(pcm[0]) + square(pcm[1]);
+    if (n) energy += square(pcm[0]);
     return energy;
 }
 

@@ -5,10 +5,9 @@
 #include <string.h>
 
 enum {
-    OPEN = 32768,       /* limiter gain, Q15 */
-    RELEASE_LOG2 = 5,   /* of what it is closed, 1/32 comes back per block: 160 ms */
-    BLOCKS_PER_S = 200, /* 5 ms */
-    METER_WINDOWS_PER_S = 10
+    OPEN = 32768,      /* limiter gain, Q15 */
+    RELEASE_LOG2 = 5,  /* of what it is closed, 1/32 comes back per block: 160 ms */
+    BLOCKS_PER_S = 200 /* 5 ms */
 };
 #define FULL_SCALE INT64_C(32768)
 
@@ -21,7 +20,6 @@ int linnet_mixer_init(linnet_mixer_t *m, const linnet_media_config_t *cfg) {
     m->codec_rate = linnet_media_codec_rate(resolved.rate_hz);
     m->limiter_q15 = OPEN;
     m->volume_q12 = m->volume_was_q12 = LINNET_GAIN_UNITY;
-    linnet_meter_init(&m->meter);
     return linnet_resampler_init(&m->resampler, m->codec_rate, m->rate_hz);
 }
 
@@ -92,11 +90,10 @@ static void add_track(linnet_mixer_t *m, linnet_playback_t *track, uint64_t now_
     }
 }
 
-static void mix_block(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
-                      uint64_t now_us, size_t n) {
+static void sum_tracks(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
+                       uint64_t now_us, size_t n) {
     int32_t sum[LINNET_MIXER_BLOCK];
     memset(sum, 0, n * sizeof sum[0]);
-    m->sounding = 0;
     for (size_t t = 0; t < n_tracks; t++)
         if (tracks[t]) add_track(m, tracks[t], now_us, sum, n);
     if (!is_unity(m->volume_was_q12, m->volume_q12))
@@ -104,11 +101,32 @@ static void mix_block(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_
             sum[i] = scale_q12(sum[i], m->volume_was_q12, m->volume_q12, i, n);
     m->volume_was_q12 = m->volume_q12;
     limit(m, sum, n);
+}
+
+/* The track that is the mix itself: the only one, nothing turned up or down. NULL when it has to be
+ * worked out. */
+static linnet_playback_t *only_track(const linnet_mixer_t *m, linnet_playback_t *const *tracks,
+                                     size_t n_tracks) {
+    linnet_playback_t *only = NULL;
+    for (size_t t = 0; t < n_tracks; t++) {
+        if (tracks[t] && only) return NULL;
+        if (tracks[t]) only = tracks[t];
+    }
+    if (m->limiter_q15 != OPEN || !is_unity(m->volume_was_q12, m->volume_q12)) return NULL;
+    return only && linnet_playback_is_unity(only) ? only : NULL;
+}
+
+static void mix_block(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
+                      uint64_t now_us, size_t n) {
+    linnet_playback_t *only = only_track(m, tracks, n_tracks);
+    m->sounding = 0;
     m->block_at = 0;
     m->block_len = (uint16_t)n;
-    linnet_meter_add(&m->meter, m->block, n);
-    if (m->meter.gathered >= m->codec_rate / METER_WINDOWS_PER_S)
-        (void)linnet_meter_read(&m->meter);
+    if (only) {
+        m->sounding = linnet_playback_pull(only, now_us, m->block, n);
+    } else {
+        sum_tracks(m, tracks, n_tracks, now_us, n);
+    }
 }
 
 /* Samples to mix for `left` samples still asked for: no more than are needed now, so that nothing
@@ -142,8 +160,4 @@ int linnet_mixer_pull(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_
 
 void linnet_mixer_set_volume(linnet_mixer_t *m, uint16_t gain_q12) {
     m->volume_q12 = gain_q12;
-}
-
-int linnet_mixer_level(const linnet_mixer_t *m) {
-    return m->meter.level;
 }

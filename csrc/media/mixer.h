@@ -6,7 +6,6 @@
 #ifndef LINNET_MIXER_H
 #define LINNET_MIXER_H
 
-#include "level.h"
 #include "playback.h"
 #include "resample.h"
 
@@ -17,16 +16,15 @@ enum {
 
 typedef struct {
     linnet_resampler_t resampler; /* idle when the device rate is a codec rate */
-    linnet_meter_t meter;
-    uint32_t rate_hz; /* device */
+    uint32_t rate_hz;             /* device */
     uint32_t codec_rate;
-    uint32_t limited;             /* blocks the limiter turned down */
-    int32_t limiter_q15;          /* gain of the limiter, 32768 = open */
-    uint16_t volume_q12;          /* of the whole mix */
-    uint16_t volume_was_q12;      /* at the end of the block mixed last */
-    uint16_t sounding;            /* tracks heard in the block mixed last */
-    uint16_t block_at, block_len; /* mixed, not yet handed out */
-    int16_t block[LINNET_MIXER_BLOCK];
+    uint32_t limited;                  /* blocks the limiter turned down */
+    int32_t limiter_q15;               /* gain of the limiter, 32768 = open */
+    int sounding;                      /* tracks heard in the block mixed last */
+    uint16_t volume_q12;               /* of the whole mix */
+    uint16_t volume_was_q12;           /* at the end of the block mixed last */
+    uint16_t block_at, block_len;      /* mixed, not yet handed out */
+    int16_t block[LINNET_MIXER_BLOCK]; /* on a word, for copies by words */
 } linnet_mixer_t;
 
 int linnet_mixer_init(linnet_mixer_t *m,
@@ -37,7 +35,5 @@ int linnet_mixer_init(linnet_mixer_t *m,
 int linnet_mixer_pull(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
                       uint64_t now_us, int16_t *pcm, size_t n);
 void linnet_mixer_set_volume(linnet_mixer_t *m, uint16_t gain_q12); /* 4096 = unity, 0 = silence */
-int linnet_mixer_level(
-    const linnet_mixer_t *m); /* of the last 100 ms or so, 0..127 -dBov, after volume */
 
 #endif

@@ -317,6 +317,10 @@ uint16_t linnet_playback_take_gain(linnet_playback_t *p, uint16_t *from) {
     return p->gain_q12;
 }
 
+int linnet_playback_is_unity(const linnet_playback_t *p) {
+    return p->gain_was_q12 == GAIN_UNITY && p->gain_q12 == GAIN_UNITY;
+}
+
 int linnet_playback_level(const linnet_playback_t *p) {
     return p->meter.level;
 }

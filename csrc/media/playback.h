@@ -41,6 +41,7 @@ void linnet_playback_set_gain(linnet_playback_t *p,
                               uint16_t gain_q12); /* 4096 = unity, 0 = silence */
 /* The gain to end the next block with; *from = the one the last block ended with. For the mixer. */
 uint16_t linnet_playback_take_gain(linnet_playback_t *p, uint16_t *from);
+int linnet_playback_is_unity(const linnet_playback_t *p); /* it was, and stays, 4096 */
 /* Level of what was played during the last 100 ms or so, 0..127 -dBov, before gain. */
 int linnet_playback_level(const linnet_playback_t *p);
 uint32_t linnet_playback_buffered_ms(const linnet_playback_t *p);

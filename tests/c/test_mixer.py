@@ -332,6 +332,13 @@ def test_tracks_are_summed():
     assert speaker.pull(10)[1] == 2
 
 
+def test_a_track_sounds_the_same_alone_and_beside_a_silent_one():
+    packets = [p for p in sent(speech(16000)) if p[2] % 9]
+    alone, beside = Speaker(), Speaker(tracks=2)
+    assert np.array_equal(alone.play(packets, 3), beside.play(packets, 3))
+    assert [s.tracks[0].stats.concealed > 0 for s in (alone, beside)] == [True, True]
+
+
 def test_sum_over_full_scale_is_turned_down_not_clipped_and_comes_back():
     loud = [sent(tone(16000, 1.5, hz=hz, amplitude=30000), track=i, bitrate=64000) for i, hz in
             enumerate((310, 470, 730))]
@@ -368,9 +375,8 @@ def test_meters_show_the_last_tenth_of_a_second():
     speaker.play(sent(tone(16000, 1, amplitude=3277), bitrate=64000), 0.9)
     assert abs(lib.linnet_playback_level(speaker.tracks[0].state) - 23) <= 1  # -20 dB, and 3 for a sine
     assert lib.linnet_playback_level(speaker.tracks[1].state) == 127
-    assert abs(lib.linnet_mixer_level(speaker.mixer) - 23) <= 1
     speaker.play([], 1)
-    assert lib.linnet_playback_level(speaker.tracks[0].state) == lib.linnet_mixer_level(speaker.mixer) == 127
+    assert lib.linnet_playback_level(speaker.tracks[0].state) == 127
 
 
 def test_no_tracks_are_silence():
