@@ -384,6 +384,7 @@ static void transcode(void) {
 
 static void stack(void) {
     static uint8_t numbers[512];
+    static const uint8_t softer[] = {0, 8};
     uint8_t held = 1;
     unsigned i, sounding = 0;
     make_sound(44100);
@@ -391,6 +392,7 @@ static void stack(void) {
     bring_up(44100, 16000, 0, 2);
     say(&left, 2000);
     say(&right, 3000);
+    put(&left, LINNET_IN_VOLUME, softer, sizeof softer, "volume"); /* the mixer's longer road */
     for (i = 0; i < 100; i++) {
         sounding += (unsigned)one_frame(&left, &right, i, 1, 0);
         sounding += (unsigned)one_frame(&right, &left, i, 1, 0);
