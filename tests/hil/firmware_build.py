@@ -33,7 +33,7 @@ COMPILERS = {
 }
 # Everything that goes into a firmware, besides MicroPython and the compiler.
 INPUTS = (("csrc", "*.c"), ("csrc", "*.h"), ("csrc", "*.mk"), ("csrc", "*.py"), ("csrc/proto", "linnet.*"),
-          ("csrc/third_party", "*.toml"), ("firmware/linnet", "*.py"), ("firmware/apps", "*.py"),
+          ("csrc/third_party", "*.toml"), ("firmware/linnet", "*.py"), ("firmware/apps", "*.py"), ("firmware/drivers", "*.py"),
           ("tests/hil/firmware", "*"))
 
 

@@ -155,9 +155,14 @@ mp_uint_t mp_hal_ticks_cpu(void) {
     return (mp_uint_t)clock_now();
 }
 
-/* Since the start: these boards have no calendar. */
+static uint64_t started_ns; /* since 1970; unknown until somebody says */
+
+void hil_set_time(uint64_t unix_s) {
+    started_ns = unix_s * 1000000000 - clock_now() * (1000000000 / CLOCK_HZ);
+}
+
 uint64_t mp_hal_time_ns(void) {
-    return clock_now() * (1000000000 / CLOCK_HZ);
+    return started_ns + clock_now() * (1000000000 / CLOCK_HZ);
 }
 
 void mp_hal_delay_us(mp_uint_t us) {

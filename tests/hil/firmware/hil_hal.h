@@ -14,4 +14,7 @@ void hil_pump(void); /* takes what the serial port has; a Ctrl-C among it interr
 bool hil_seed(const uint8_t *seed, size_t len);
 bool hil_random(uint8_t *out, size_t len);
 
+/* What time() counts from then on. */
+void hil_set_time(uint64_t unix_s);
+
 #endif

@@ -1,5 +1,5 @@
-// The calendar of the emulated boards, which have none: seconds since the start, counted from 1970 as qemu's other
-// boards would. Included by MicroPython's extmod/modtime.c.
+// The calendar of the emulated boards: seconds since 1970 once linnet_units.set_time() was told, else since the start.
+// Included by MicroPython's extmod/modtime.c.
 #include "shared/timeutils/timeutils.h"
 
 static mp_obj_t mp_time_time_get(void) {

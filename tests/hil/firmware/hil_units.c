@@ -86,54 +86,54 @@ static mp_obj_t units_stun(mp_obj_t message, mp_obj_t key) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(stun_obj, units_stun);
 
-/* The vectors of RFC 7714 and RFC 3711 B.2 give session keys, which linnet_srtp_init would derive. */
-static void set_session_keys(linnet_srtp_t *srtp, const uint8_t *key, const uint8_t *salt) {
-    linnet_srtp_session_keys_t *both[] = {&srtp->rtp, &srtp->rtcp};
-    for (int i = 0; i < 2; i++) {
-        if (srtp->profile == 7) {
-            linnet_gcm_init(&both[i]->cipher.gcm, key);
-        } else {
-            linnet_aes128_init(&both[i]->cipher.cm.aes, key);
-        }
-        memcpy(both[i]->salt, salt, srtp->profile == 7 ? 12 : 14);
-    }
+/* gcm_seal(key, iv, aad, plain): cipher text and tag of AES-128-GCM. */
+static mp_obj_t units_gcm_seal(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_buffer_info_t aad = bytes_of(args[2]), plain = bytes_of(args[3]);
+    linnet_gcm_t *gcm = m_new_obj(linnet_gcm_t);
+    vstr_t out;
+    vstr_init_len(&out, plain.len + 16);
+    memcpy(out.buf, plain.buf, plain.len);
+    int result = linnet_gcm_init(gcm, bytes_of_length(args[0], 16).buf);
+    if (result >= 0)
+        result = linnet_gcm_seal(gcm, bytes_of_length(args[1], 12).buf, aad.buf, aad.len,
+                                 (uint8_t *)out.buf, plain.len, (uint8_t *)out.buf + plain.len);
+    return result < 0 ? mp_obj_new_int(result) : mp_obj_new_bytes_from_vstr(&out);
 }
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(gcm_seal_obj, 4, 4, units_gcm_seal);
 
-/* srtp(what, profile, keys, key, salt, packet, index): the packet done, or an error code. what: "protect", "open",
- * "protect_rtcp", "open_rtcp"; keys: "master", "session"; index: of the last SRTCP packet before, else 0. */
+/* srtp(what, profile, key, salt, packet): the packet done with fresh keys, or an error code.
+ * what: "protect", "open", "protect_rtcp", "open_rtcp". */
 static mp_obj_t units_srtp(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     const char *what = mp_obj_str_get_str(args[0]);
-    int profile = mp_obj_get_int(args[1]);
-    bool is_session = mp_obj_str_get_str(args[2])[0] == 's';
-    mp_buffer_info_t key = bytes_of_length(args[3], 16);
-    mp_buffer_info_t salt = bytes_of_length(args[4], profile == 7 ? 12 : 14);
-    mp_buffer_info_t packet = bytes_of(args[5]);
+    int profile = (int)mp_obj_get_int(args[1]);
+    mp_buffer_info_t key = bytes_of_length(args[2], 16);
+    mp_buffer_info_t salt = bytes_of_length(args[3], profile == 7 ? 12 : 14);
+    mp_buffer_info_t packet = bytes_of(args[4]);
     uint8_t out[PACKET_MAX];
     if (packet.len > sizeof out) mp_raise_ValueError(MP_ERROR_TEXT("packet too long"));
     memcpy(out, packet.buf, packet.len);
     linnet_srtp_t *srtp = m_new_obj(linnet_srtp_t);
-    int result = linnet_srtp_init(srtp, profile, key.buf, salt.buf);
-    if (result >= 0 && is_session) set_session_keys(srtp, key.buf, salt.buf);
-    if (result >= 0 && mp_obj_get_int(args[6]) != 0 && packet.len >= 8) {
-        wire_in_t in = wire_in(out + 4, 4);
-        srtp->streams[0].ssrc = wire_u32(&in);
-        srtp->streams[0].used = 1;
-        srtp->streams[0].rtcp.top = (uint64_t)mp_obj_get_int(args[6]);
-        srtp->streams[0].rtcp.any = 1;
-    }
     bool is_rtcp = strstr(what, "rtcp") != NULL;
-    if (result < 0) {
-    } else if (what[0] == 'p') {
+    int result = linnet_srtp_init(srtp, profile, key.buf, salt.buf);
+    if (result >= 0 && what[0] == 'p') {
         result = is_rtcp ? linnet_srtcp_protect(srtp, out, packet.len, sizeof out)
                          : linnet_srtp_protect(srtp, out, packet.len, sizeof out);
-    } else {
+    } else if (result >= 0) {
         result = is_rtcp ? linnet_srtcp_open(srtp, out, packet.len)
                          : linnet_srtp_open(srtp, out, packet.len);
     }
     return result < 0 ? mp_obj_new_int(result) : mp_obj_new_bytes(out, (size_t)result);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(srtp_obj, 7, 7, units_srtp);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(srtp_obj, 5, 5, units_srtp);
+
+/* set_time(seconds since 1970): these boards wake up in 1970. */
+static mp_obj_t units_set_time(mp_obj_t seconds) {
+    hil_set_time((uint64_t)mp_obj_get_int(seconds));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(set_time_obj, units_set_time);
 
 /* encode(rate, complexity, pcm): every 20 ms frame of pcm through the encoder; u16 length and packet, each. */
 static mp_obj_t units_encode(mp_obj_t rate, mp_obj_t complexity, mp_obj_t pcm) {
@@ -187,6 +187,8 @@ static const mp_rom_map_elem_t units_globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_hmac_sha1), MP_ROM_PTR(&hmac_sha1_obj)},
     {MP_ROM_QSTR(MP_QSTR_aes_ctr), MP_ROM_PTR(&aes_ctr_obj)},
     {MP_ROM_QSTR(MP_QSTR_stun), MP_ROM_PTR(&stun_obj)},
+    {MP_ROM_QSTR(MP_QSTR_gcm_seal), MP_ROM_PTR(&gcm_seal_obj)},
+    {MP_ROM_QSTR(MP_QSTR_set_time), MP_ROM_PTR(&set_time_obj)},
     {MP_ROM_QSTR(MP_QSTR_srtp), MP_ROM_PTR(&srtp_obj)},
     {MP_ROM_QSTR(MP_QSTR_encode), MP_ROM_PTR(&encode_obj)},
     {MP_ROM_QSTR(MP_QSTR_decode), MP_ROM_PTR(&decode_obj)},

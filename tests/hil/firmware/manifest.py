@@ -2,3 +2,4 @@
 include("$(MPY_DIR)/extmod/asyncio")
 package("linnet", base_path="$(LINNET_DIR)/firmware")
 package("apps", base_path="$(LINNET_DIR)/firmware")
+package("drivers", base_path="$(LINNET_DIR)/firmware")
