@@ -66,9 +66,10 @@ static void begin_generation(linnet_ice_t *ice) {
         }
     }
     ice->nominated = 0;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         if (ice->pairs[i].state != LINNET_PAIR_FREE) linnet_ice_drop_pair(ice, &ice->pairs[i]);
     }
+    ice->pairs_n = 0;
     memset(ice->remote, 0, sizeof ice->remote);
     linnet_wipe(&ice->now.remote_key, sizeof ice->now.remote_key);
     ice->now.remote_ufrag_len = 0;
@@ -149,7 +150,7 @@ uint32_t linnet_ice_local_priority(const linnet_ice_t *ice, int index) {
 
 void linnet_ice_remove_local(linnet_ice_t *ice, uint8_t socket) {
     int i;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair->state != LINNET_PAIR_FREE && ice->local[pair->local].addr.socket == socket)
             linnet_ice_drop_pair(ice, pair);
@@ -208,7 +209,7 @@ uint64_t linnet_ice_deadline(const linnet_ice_t *ice) {
     }
     if (!ice->now.remote_ufrag_len) return at;
     if (!ice->has_started) return 0;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) at = sooner(at, pair_deadline(ice, &ice->pairs[i]));
+    for (i = 0; i < ice->pairs_n; i++) at = sooner(at, pair_deadline(ice, &ice->pairs[i]));
     if (current >= 0) {
         if (ice->state != LINNET_ICE_DISCONNECTED)
             at = sooner(at, ice->pairs[current].heard_us + LINNET_ICE_DOUBT_US);
@@ -249,7 +250,7 @@ int linnet_ice_accepts(const linnet_ice_t *ice, const linnet_addr_t *from) {
     if (ice->old_pair.state != LINNET_PAIR_FREE && ice->old_remote.socket == from->socket &&
         linnet_addr_equal(&ice->old_remote, from))
         return 1;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         const linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair->state == LINNET_PAIR_FREE || pair->state == LINNET_PAIR_FAILED) continue;
         if (ice->local[pair->local].addr.socket != from->socket) continue;

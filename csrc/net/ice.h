@@ -126,6 +126,7 @@ typedef struct linnet_ice {
     uint8_t peer_is_lite;
     uint8_t has_role; /* settled with the first remote credentials, conflicts excepted */
     uint8_t state;
+    uint16_t pairs_n;  /* places of pairs used so far; those behind are free and need no look */
     uint8_t nominated; /* index of the nominated pair + 1, 0 = none */
     uint8_t n_answers;
     uint8_t has_started; /* of this generation: started_us counts */

@@ -199,7 +199,7 @@ static void on_success(linnet_ice_t *ice, linnet_rng_t *rng, linnet_ice_pair_t *
 static linnet_ice_pair_t *asked(linnet_ice_t *ice, const linnet_stun_msg_t *msg,
                                 linnet_addr_t *address, const linnet_hmac_sha1_t **key) {
     int i;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (!is_answer_to(pair, msg)) continue;
         *address = ice->remote[pair->remote].addr;
@@ -336,7 +336,7 @@ static linnet_ice_pair_t *due(linnet_ice_t *ice, uint64_t now_us) {
     linnet_ice_pair_t *triggered = NULL, *timed = NULL, *waiting = NULL;
     int i;
     if (!ice->now.remote_ufrag_len) return NULL;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair->triggered) {
             if (!triggered || pair->triggered < triggered->triggered) triggered = pair;

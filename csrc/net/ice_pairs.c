@@ -87,7 +87,7 @@ uint32_t linnet_ice_type_priority(uint8_t type, int local_index) {
 
 static int remote_is_valid(const linnet_ice_t *ice, int remote) {
     int i;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         const linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair->state == LINNET_PAIR_SUCCEEDED && pair->remote == remote) return 1;
     }
@@ -104,7 +104,7 @@ static int place_for_remote(linnet_ice_t *ice) {
     }
     ice->counters.drop_remote++; /* either the newcomer or the one it replaces */
     if (worst < 0) return -1;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         if (ice->pairs[i].state != LINNET_PAIR_FREE && ice->pairs[i].remote == worst)
             linnet_ice_drop_pair(ice, &ice->pairs[i]);
     }
@@ -140,7 +140,7 @@ int linnet_ice_pair_rank(const linnet_ice_t *ice, const linnet_ice_pair_t *pair)
 
 linnet_ice_pair_t *linnet_ice_find_pair(linnet_ice_t *ice, uint8_t socket, int remote) {
     int i;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair->state != LINNET_PAIR_FREE && pair->remote == remote &&
             ice->local[pair->local].addr.socket == socket)
@@ -157,12 +157,13 @@ static uint64_t worth(const linnet_ice_t *ice, const linnet_ice_pair_t *pair) {
 static linnet_ice_pair_t *place_for_pair(linnet_ice_t *ice, uint64_t priority) {
     linnet_ice_pair_t *worst = NULL;
     int i;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair->state == LINNET_PAIR_FREE) return pair;
         if (pair->state == LINNET_PAIR_SUCCEEDED || pair->triggered) continue;
         if (worst == NULL || worth(ice, pair) < worth(ice, worst)) worst = pair;
     }
+    if (ice->pairs_n < LINNET_ICE_PAIRS) return &ice->pairs[ice->pairs_n++];
     ice->counters.drop_pair++; /* either the newcomer or the one it replaces */
     if (worst == NULL) return NULL;
     if (worth(ice, worst) >= priority) return NULL;
@@ -201,12 +202,13 @@ void linnet_ice_drop_pair(linnet_ice_t *ice, linnet_ice_pair_t *pair) {
 
 void linnet_ice_drop_unfinished(linnet_ice_t *ice, const linnet_ice_pair_t *except) {
     int i;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair == except || pair->state == LINNET_PAIR_SUCCEEDED) continue;
         if (pair->flags & LINNET_PAIR_NOMINATE) continue; /* the peer may still move there */
         if (pair->state != LINNET_PAIR_FREE) linnet_ice_drop_pair(ice, pair);
     }
+    while (ice->pairs_n && ice->pairs[ice->pairs_n - 1].state == LINNET_PAIR_FREE) ice->pairs_n--;
 }
 
 void linnet_ice_trigger(linnet_ice_t *ice, linnet_ice_pair_t *pair) {
@@ -218,7 +220,7 @@ void linnet_ice_trigger(linnet_ice_t *ice, linnet_ice_pair_t *pair) {
 int linnet_ice_current(const linnet_ice_t *ice) {
     int i, best = -1;
     if (ice->nominated) return ice->nominated - 1;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         const linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair->state != LINNET_PAIR_SUCCEEDED) continue;
         if (best < 0 ||

@@ -24,7 +24,7 @@ void linnet_ice_switch_role(linnet_ice_t *ice, int controlling) {
     int i;
     if (ice->controlling == (controlling != 0)) return;
     ice->controlling = controlling != 0;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (linnet_ice_pair_event(pair, LINNET_PAIR_CONFLICT) == 0) {
             linnet_ice_stop_transaction(pair);
@@ -86,7 +86,7 @@ static void start_nomination(linnet_ice_pair_t *pair, uint64_t now_us) {
 
 int linnet_ice_is_nominating(const linnet_ice_t *ice) {
     int i;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         if (ice->pairs[i].purpose == LINNET_PURPOSE_NOMINATION) return 1;
     }
     return 0;
@@ -97,7 +97,7 @@ static void choose(linnet_ice_t *ice, uint64_t now_us) {
     int i, current = linnet_ice_current(ice), best = current, rank, hope = 0;
     if (!ice->controlling || ice->nominated || current < 0 || linnet_ice_is_nominating(ice)) return;
     rank = linnet_ice_pair_rank(ice, &ice->pairs[current]);
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         const linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair->state == LINNET_PAIR_FREE || pair->state == LINNET_PAIR_FAILED) continue;
         if (linnet_ice_pair_rank(ice, pair) <= rank) continue;
@@ -119,7 +119,7 @@ static void follow(linnet_ice_t *ice, uint64_t now_us) {
     if (!ice->nominated || linnet_ice_is_nominating(ice)) return;
     held = &ice->pairs[ice->nominated - 1];
     if (now_us - held->heard_us < LINNET_ICE_DOUBT_US) return;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (pair == held || pair->state != LINNET_PAIR_SUCCEEDED) continue;
         if (now_us - pair->heard_us >= LINNET_ICE_ELSEWHERE_US) continue;
@@ -158,7 +158,7 @@ static void expire_old(linnet_ice_t *ice, uint64_t now_us) {
 /* Consent checks run on the selected pair of this generation and nowhere else. */
 static void schedule_consent(linnet_ice_t *ice, linnet_rng_t *rng) {
     int i, current = ice->lite ? -1 : linnet_ice_current(ice);
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         linnet_ice_pair_t *pair = &ice->pairs[i];
         if (i == current && pair->purpose == LINNET_PURPOSE_NONE) {
             pair->purpose = LINNET_PURPOSE_CONSENT;
@@ -175,7 +175,7 @@ static int has_failed(const linnet_ice_t *ice, uint64_t now_us) {
     int i;
     if (!ice->now.remote_ufrag_len) return 0;
     if (ice->lite || !ice->has_pair) return out_of_patience;
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) {
+    for (i = 0; i < ice->pairs_n; i++) {
         uint8_t state = ice->pairs[i].state;
         if (state == LINNET_PAIR_WAITING || state == LINNET_PAIR_IN_PROGRESS) return 0;
     }
@@ -200,7 +200,7 @@ void linnet_ice_advance(linnet_ice_t *ice, linnet_rng_t *rng, uint64_t now_us) {
         ice->has_started = 1;
         ice->started_us = now_us;
     }
-    for (i = 0; i < LINNET_ICE_PAIRS; i++) expire_pair(ice, &ice->pairs[i], now_us);
+    for (i = 0; i < ice->pairs_n; i++) expire_pair(ice, &ice->pairs[i], now_us);
     expire_old(ice, now_us);
     if (!ice->lite) {
         follow(ice, now_us);
