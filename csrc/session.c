@@ -97,15 +97,14 @@ static int init_media(linnet_session_t *s, uint8_t *base, const layout_t *l) {
 }
 
 static void tell_local(linnet_session_t *s) {
-    session_event_t *event;
-    wire_out_t body = linnet_session_event(s, &event);
+    wire_out_t body = linnet_session_event(s);
     const char *ufrag = linnet_ice_ufrag(&s->ice), *pwd = linnet_ice_pwd(&s->ice);
     wire_put(&body, s->identity.fingerprint, 32);
     wire_put_u8(&body, LINNET_ICE_UFRAG_LEN);
     wire_put(&body, ufrag, LINNET_ICE_UFRAG_LEN);
     wire_put_u8(&body, LINNET_ICE_PWD_LEN);
     wire_put(&body, pwd, LINNET_ICE_PWD_LEN);
-    linnet_session_event_done(s, event, LINNET_OUT_LOCAL, &body);
+    linnet_session_event_done(s, LINNET_OUT_LOCAL, &body);
 }
 
 int linnet_session_init(void *mem, size_t mem_len, const uint8_t *cfg, size_t cfg_len,
@@ -151,34 +150,32 @@ void linnet_session_wipe(linnet_session_t *s) {
 /* --- events --- */
 
 /* A place for the next event; its body is written through the cursor, then linnet_session_event_done. */
-wire_out_t linnet_session_event(linnet_session_t *s, session_event_t **event) {
-    *event = NULL;
-    if (s->event_n == EVENT_QUEUE) return wire_out(s->scratch, 0);
-    *event = &s->event[(s->event_head + s->event_n) % EVENT_QUEUE];
-    return wire_out((*event)->body, EVENT_MAX);
+wire_out_t linnet_session_event(linnet_session_t *s) {
+    size_t at;
+    if (s->event_at == s->event_end) s->event_at = s->event_end = 0;
+    at = (size_t)s->event_end + EVENT_HEAD;
+    return at <= EVENT_BYTES ? wire_out(s->event + at, EVENT_BYTES - at) : wire_out(NULL, 0);
 }
 
-void linnet_session_event_done(linnet_session_t *s, session_event_t *event, int kind,
-                               const wire_out_t *body) {
-    if (!event || !wire_out_ok(body)) {
+void linnet_session_event_done(linnet_session_t *s, int kind, const wire_out_t *body) {
+    if (!wire_out_ok(body) || body->pos == 0) {
         s->counts.events_lost++;
         return;
     }
-    event->kind = (uint8_t)kind;
-    event->len = (uint8_t)body->pos;
-    s->event_n++;
+    s->event[s->event_end] = (uint8_t)kind;
+    s->event[s->event_end + 1] = (uint8_t)body->pos;
+    s->event_end = (uint16_t)(s->event_end + EVENT_HEAD + body->pos);
 }
 
 static void tell_state(linnet_session_t *s, int layer, int state, int detail) {
-    session_event_t *event;
     wire_out_t body;
     if (s->layer[layer].state == state) return;
     s->layer[layer].state = (uint8_t)state;
-    body = linnet_session_event(s, &event);
+    body = linnet_session_event(s);
     wire_put_u8(&body, (uint8_t)layer);
     wire_put_u8(&body, (uint8_t)state);
     wire_put_u16le(&body, (uint16_t)(int16_t)detail);
-    linnet_session_event_done(s, event, LINNET_OUT_STATE, &body);
+    linnet_session_event_done(s, LINNET_OUT_STATE, &body);
 }
 
 static int ice_state(int state) {
@@ -215,16 +212,15 @@ static int sctp_state(int state) {
 }
 
 static void tell_selected(linnet_session_t *s) {
-    session_event_t *event;
     linnet_addr_t remote;
     wire_out_t body;
     if (!linnet_ice_selected(&s->ice, &remote)) return;
     if (linnet_addr_equal(&remote, &s->selected) && remote.socket == s->selected.socket) return;
     s->selected = remote;
-    body = linnet_session_event(s, &event);
+    body = linnet_session_event(s);
     linnet_addr_write(&body, &remote);
     wire_put_u32le(&body, linnet_ice_rtt_us(&s->ice));
-    linnet_session_event_done(s, event, LINNET_OUT_SELECTED, &body);
+    linnet_session_event_done(s, LINNET_OUT_SELECTED, &body);
 }
 
 /* --- bringing the layers up --- */
@@ -440,13 +436,12 @@ static int put_idle(linnet_session_t *s, wire_out_t *out) {
 }
 
 static int put_event(linnet_session_t *s, wire_out_t *out) {
-    session_event_t *event = &s->event[s->event_head];
-    wire_put_u32le(out, event->len);
-    wire_put(out, event->body, event->len);
+    const uint8_t *event = s->event + s->event_at;
+    wire_put_u32le(out, event[1]);
+    wire_put(out, event + EVENT_HEAD, event[1]);
     if (!wire_out_ok(out)) return LINNET_ERR_SPACE;
-    s->event_head = (uint8_t)((s->event_head + 1) % EVENT_QUEUE);
-    s->event_n--;
-    return event->kind;
+    s->event_at = (uint16_t)(s->event_at + EVENT_HEAD + event[1]);
+    return event[0];
 }
 
 /* Head of a datagram record; the payload was written behind it already. */
@@ -535,7 +530,7 @@ int linnet_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     int kind = 0;
     if (!s || !buf) return LINNET_ERR_ARG;
     if (cap < (size_t)linnet_poll_size(s)) return LINNET_ERR_SPACE;
-    if (s->event_n) return put_event(s, &out);
+    if (s->event_at != s->event_end) return put_event(s, &out);
     if (!s->is_closed) {
         kind = poll_datagram(s, buf, cap);
         if (kind == 0 && s->sctp_ready && !s->is_closing)
@@ -543,7 +538,7 @@ int linnet_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
         if (kind == 0) advance(s);
     }
     if (kind) return kind;
-    if (s->event_n) return put_event(s, &out);
+    if (s->event_at != s->event_end) return put_event(s, &out);
     return put_idle(s, &out);
 }
 

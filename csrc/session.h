@@ -18,19 +18,13 @@
 #include "net/srtp.h"
 
 enum {
-    EVENT_MAX = 96, /* bytes of an event body: LOCAL is the largest, 32 + 1 + 8 + 1 + 24 */
-    EVENT_QUEUE =
-        24,        /* x 98 B; overflow is impossible by count of sources, asserted by the counter */
-    RTP_QUEUE = 4, /* protected packets waiting for the next poll, x RTP_PACKET_MAX */
+    EVENT_HEAD = 2,    /* kind, length */
+    EVENT_BYTES = 512, /* of events that wait for the next poll: 7 of the largest (LOCAL), 85 of the
+                          smallest; what one input causes is far less, and the counter tells */
+    RTP_QUEUE = 4,     /* protected packets waiting for the next poll, in the rtx ring */
     RTP_PACKET_MAX = LINNET_OPUS_SEND_MAX + 80,
     NACK_QUEUE = 17 /* one NACK item names at most 17 packets */
 };
-
-typedef struct {
-    uint8_t kind;
-    uint8_t len;
-    uint8_t body[EVENT_MAX];
-} session_event_t;
 
 /* Counters in the order of SESSION_STATS in firmware/linnet/core.py. */
 typedef struct {
@@ -78,11 +72,6 @@ typedef struct {
     int level;
 } session_publish_t;
 
-typedef struct {
-    uint16_t len;
-    uint8_t data[RTP_PACKET_MAX];
-} session_rtp_t;
-
 /* An encoded frame of the microphone. */
 typedef struct {
     uint32_t timestamp; /* 48 kHz, from 0 */
@@ -118,14 +107,13 @@ struct linnet_session {
     linnet_rtx_ring_t rtx;
     uint16_t nack[NACK_QUEUE];
     uint8_t nack_n;
-    uint8_t rtp_head, rtp_n;
-    session_rtp_t rtp_out[RTP_QUEUE];
+    uint8_t rtp_n; /* the newest packets of rtx that have not been sent yet */
     session_track_t track[LINNET_TRACKS_MAX];
     uint32_t rtcp_ssrc; /* our SSRC in reports while nothing is published */
     linnet_addr_t selected;
     session_layer_t layer[3];
-    uint8_t event_head, event_n;
-    session_event_t event[EVENT_QUEUE];
+    uint16_t event_at, event_end;          /* of the events that wait */
+    uint8_t event[EVENT_BYTES];            /* kind, length, body of each */
     uint16_t waiting[LINNET_SCTP_STREAMS]; /* channels that got LINNET_ERR_AGAIN */
     uint8_t n_waiting;
     uint8_t is_held; /* LINNET_IN_HOLD */
@@ -134,9 +122,8 @@ struct linnet_session {
 };
 
 /* session.c */
-wire_out_t linnet_session_event(linnet_session_t *s, session_event_t **event);
-void linnet_session_event_done(linnet_session_t *s, session_event_t *event, int kind,
-                               const wire_out_t *body);
+wire_out_t linnet_session_event(linnet_session_t *s);
+void linnet_session_event_done(linnet_session_t *s, int kind, const wire_out_t *body);
 
 /* session_media.c */
 void linnet_session_media_init(linnet_session_t *s);

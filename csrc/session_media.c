@@ -6,6 +6,10 @@
 #include "session.h"
 
 enum { RTX_MIN_GAP_US = 15000 };
+_Static_assert(RTP_PACKET_MAX <= LINNET_RTX_PACKET_MAX && RTP_QUEUE < LINNET_RTX_PACKETS &&
+                   (RTP_QUEUE + 1) * RTP_PACKET_MAX <= LINNET_RTX_BYTES,
+               "packets that wait to be sent stay in the history");
+_Static_assert(RTP_PACKET_MAX <= LINNET_DATAGRAM_MAX, "packets are made in the scratch");
 
 static const uint8_t cname[] = {'l', 'i', 'n', 'n', 'e', 't'};
 
@@ -86,7 +90,6 @@ int linnet_session_track(linnet_session_t *s, wire_in_t *in) {
 /* Protects one encoded frame and puts it into the queue of packets for linnet_poll. */
 static void send_frame(linnet_session_t *s, const session_frame_t *frame) {
     session_publish_t *p = &s->publish;
-    session_rtp_t *slot = &s->rtp_out[(s->rtp_head + s->rtp_n) % RTP_QUEUE];
     linnet_rtp_t rtp;
     int n;
     if (s->rtp_n == RTP_QUEUE) {
@@ -105,16 +108,15 @@ static void send_frame(linnet_session_t *s, const session_frame_t *frame) {
     rtp.mid.len = p->mid_len;
     rtp.payload.data = frame->opus;
     rtp.payload.len = frame->len;
-    n = linnet_rtp_write(&rtp, &p->ext, slot->data, sizeof slot->data);
-    if (n > 0) n = linnet_srtp_protect(&s->srtp_out, slot->data, (size_t)n, sizeof slot->data);
+    n = linnet_rtp_write(&rtp, &p->ext, s->scratch, RTP_PACKET_MAX);
+    if (n > 0) n = linnet_srtp_protect(&s->srtp_out, s->scratch, (size_t)n, RTP_PACKET_MAX);
     if (n <= 0) {
         s->counts.dropped_rtp++;
         return;
     }
-    slot->len = (uint16_t)n;
+    (void)linnet_rtx_put(&s->rtx, rtp.sequence, s->scratch, (size_t)n);
     s->rtp_n++;
     p->sequence++;
-    (void)linnet_rtx_put(&s->rtx, rtp.sequence, slot->data, slot->len);
     linnet_rtcp_sent(&s->send_stats, s->now, rtp.timestamp, rtp.payload.len);
     linnet_rtcp_timer_start(&s->rtcp_timer, s->now);
 }
@@ -201,12 +203,11 @@ static session_track_t *find_track(linnet_session_t *s, uint32_t ssrc) {
 }
 
 static void tell_heard(linnet_session_t *s, session_track_t *t) {
-    session_event_t *event;
-    wire_out_t body = linnet_session_event(s, &event);
+    wire_out_t body = linnet_session_event(s);
     wire_put_u8(&body, (uint8_t)(t - s->track));
     wire_put_zero(&body, 3);
     wire_put_u32le(&body, t->ssrc);
-    linnet_session_event_done(s, event, LINNET_OUT_FIRST_HEARD, &body);
+    linnet_session_event_done(s, LINNET_OUT_FIRST_HEARD, &body);
     t->is_heard = 1;
 }
 
@@ -253,12 +254,11 @@ static void on_nack(linnet_session_t *s, const linnet_rtcp_item_t *item) {
 }
 
 static void on_bye(linnet_session_t *s, uint32_t ssrc) {
-    session_event_t *event;
     wire_out_t body;
     if (!find_track(s, ssrc)) return;
-    body = linnet_session_event(s, &event);
+    body = linnet_session_event(s);
     wire_put_u32le(&body, ssrc);
-    linnet_session_event_done(s, event, LINNET_OUT_BYE, &body);
+    linnet_session_event_done(s, LINNET_OUT_BYE, &body);
 }
 
 void linnet_session_rtcp_input(linnet_session_t *s, uint8_t *packet, size_t len) {
@@ -293,22 +293,22 @@ void linnet_session_rtcp_input(linnet_session_t *s, uint8_t *packet, size_t len)
 /* --- to the network --- */
 
 static int poll_rtp(linnet_session_t *s, uint8_t *buf, size_t cap) {
-    session_rtp_t *slot = &s->rtp_out[s->rtp_head];
-    size_t len = slot->len;
+    const uint8_t *packet;
+    int len;
     if (s->rtp_n == 0) return 0;
-    if (len > cap) return LINNET_ERR_SPACE;
-    s->rtp_head = (uint8_t)((s->rtp_head + 1) % RTP_QUEUE);
+    len = linnet_rtx_peek(&s->rtx, (uint16_t)(s->publish.sequence - s->rtp_n), &packet);
+    if ((size_t)len > cap) return LINNET_ERR_SPACE;
     s->rtp_n--;
-    memcpy(buf, slot->data, len);
+    if (len <= 0) return 0; /* cannot be: see the assertions above */
+    memcpy(buf, packet, (size_t)len);
     s->counts.rtp_sent++;
     if (!s->publish.has_sent) {
-        session_event_t *event;
-        wire_out_t body = linnet_session_event(s, &event);
+        wire_out_t body = linnet_session_event(s);
         wire_put_u32le(&body, s->publish.ssrc);
-        linnet_session_event_done(s, event, LINNET_OUT_FIRST_SENT, &body);
+        linnet_session_event_done(s, LINNET_OUT_FIRST_SENT, &body);
         s->publish.has_sent = 1;
     }
-    return (int)len;
+    return len;
 }
 
 static int poll_nack(linnet_session_t *s, uint8_t *buf, size_t cap) {

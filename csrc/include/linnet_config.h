@@ -72,7 +72,12 @@
 
 #ifndef LINNET_RTX_PACKETS
 #define LINNET_RTX_PACKETS                                                                         \
-    16 /* x 416 B = 6.5 KiB: protected packets kept for NACK, 320 ms at 20 ms */
+    16 /* x 16 B: protected packets kept for NACK, 320 ms at 20 ms; a power of two */
+#endif
+#ifndef LINNET_RTX_BYTES
+#define LINNET_RTX_BYTES                                                                           \
+    4096 /* x 1 B: their bytes together, those that wait for the next poll included; >= 2000. 16 x 110 B are
+            speech at 24 kb/s */
 #endif
 #ifndef LINNET_RTX_PACKET_MAX
 #define LINNET_RTX_PACKET_MAX                                                                      \

@@ -380,23 +380,43 @@ int linnet_rtcp_timer_poll(linnet_rtcp_timer_t *t, uint64_t now_us, uint32_t ran
 
 /* --- retransmission history --- */
 
+_Static_assert(LINNET_RTX_BYTES >= 2 * LINNET_RTX_PACKET_MAX && LINNET_RTX_BYTES <= 65535,
+               "offsets have 16 bits");
+_Static_assert((LINNET_RTX_PACKETS & (LINNET_RTX_PACKETS - 1)) == 0,
+               "sequence numbers wrap at 65536: the slots must divide it");
+
 void linnet_rtx_init(linnet_rtx_ring_t *ring) {
     memset(ring, 0, sizeof *ring);
 }
 
 int linnet_rtx_put(linnet_rtx_ring_t *ring, uint16_t sequence, const uint8_t *packet, size_t len) {
     linnet_rtx_slot_t *slot = &ring->slot[sequence % LINNET_RTX_PACKETS];
+    size_t at = ring->end;
     slot->len = 0;
-    if (len > sizeof slot->packet) {
+    if (len > LINNET_RTX_PACKET_MAX) {
         ring->too_large++;
         return LINNET_ERR_LIMIT;
     }
+    if (len > sizeof ring->bytes - at) at = 0;
+    for (size_t i = 0; i < LINNET_RTX_PACKETS; i++) {
+        linnet_rtx_slot_t *old = &ring->slot[i];
+        if (old->at < at + len && at < (size_t)old->at + old->len) old->len = 0;
+    }
     slot->sequence = sequence;
+    slot->at = (uint16_t)at;
     slot->len = (uint16_t)len;
     slot->resent_us = NEVER;
-    if (len) memcpy(slot->packet, packet, len);
+    if (len) memcpy(ring->bytes + at, packet, len);
+    ring->end = (uint16_t)(at + len);
     ring->stored++;
     return 0;
+}
+
+int linnet_rtx_peek(const linnet_rtx_ring_t *ring, uint16_t sequence, const uint8_t **packet) {
+    const linnet_rtx_slot_t *slot = &ring->slot[sequence % LINNET_RTX_PACKETS];
+    if (slot->len == 0 || slot->sequence != sequence) return 0;
+    *packet = ring->bytes + slot->at;
+    return slot->len;
 }
 
 int linnet_rtx_get(linnet_rtx_ring_t *ring, uint64_t now_us, uint64_t min_gap_us, uint16_t sequence,
@@ -412,6 +432,6 @@ int linnet_rtx_get(linnet_rtx_ring_t *ring, uint64_t now_us, uint64_t min_gap_us
     }
     slot->resent_us = now_us;
     ring->resent++;
-    *packet = slot->packet;
+    *packet = ring->bytes + slot->at;
     return slot->len;
 }

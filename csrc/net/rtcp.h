@@ -139,22 +139,28 @@ uint64_t linnet_rtcp_timer_deadline(const linnet_rtcp_timer_t *t);
  * away (RFC 3550 6.3.1; `random` decides), so never more than 5 s. */
 int linnet_rtcp_timer_poll(linnet_rtcp_timer_t *t, uint64_t now_us, uint32_t random);
 
-/* --- retransmission history: the last LINNET_RTX_PACKETS protected packets --- */
+/* --- retransmission history: the last LINNET_RTX_PACKETS protected packets, or as many as
+ * LINNET_RTX_BYTES hold --- */
 typedef struct {
     uint64_t resent_us; /* last time it was sent again, UINT64_MAX = never */
     uint16_t sequence;
+    uint16_t at;  /* offset in bytes[] */
     uint16_t len; /* 0 = empty */
-    uint8_t packet[LINNET_RTX_PACKET_MAX];
 } linnet_rtx_slot_t;
 
 typedef struct {
     linnet_rtx_slot_t slot[LINNET_RTX_PACKETS];
     uint32_t stored, too_large, resent, missed, refused; /* refused: asked again too soon */
+    uint16_t end;                                        /* of the packet stored last */
+    uint8_t bytes[LINNET_RTX_BYTES];
 } linnet_rtx_ring_t;
 
 void linnet_rtx_init(linnet_rtx_ring_t *ring);
-/* 0, or LINNET_ERR_LIMIT when it is larger than a slot (it then cannot be asked for). */
+/* The oldest ones give way. 0, or LINNET_ERR_LIMIT when it is larger than LINNET_RTX_PACKET_MAX (it
+ * then cannot be asked for). */
 int linnet_rtx_put(linnet_rtx_ring_t *ring, uint16_t sequence, const uint8_t *packet, size_t len);
+/* The packet to send for the first time: its length, or 0 when it is not there. */
+int linnet_rtx_peek(const linnet_rtx_ring_t *ring, uint16_t sequence, const uint8_t **packet);
 /* The packet to send again: its length, or 0 when it is gone or was sent again less than min_gap_us
  * ago. */
 int linnet_rtx_get(linnet_rtx_ring_t *ring, uint64_t now_us, uint64_t min_gap_us, uint16_t sequence,

@@ -43,11 +43,11 @@ static void one(const char *name, const char *words) {
            linnet_capture_size(&c.media), linnet_encoder_size(), linnet_playback_size(&c.media),
            sizeof(linnet_jitter_t), linnet_decoder_size());
     printf("\"sctp_send\": %zu, \"sctp_recv\": %zu, ", linnet_session_send_mem(&c), linnet_session_recv_mem(&c));
-    printf("\"in_session\": {\"ice\": %zu, \"srtp\": %zu, \"sctp\": %zu, \"dcep\": %zu, \"rtx\": %zu, \"rtp_queue\": "
-           "%zu, \"events\": %zu, \"scratch\": %zu, \"mixer\": %zu, \"identity and rng\": %zu}}\n",
+    printf("\"in_session\": {\"ice\": %zu, \"srtp\": %zu, \"sctp\": %zu, \"dcep\": %zu, \"rtx\": %zu, "
+           "\"events\": %zu, \"scratch\": %zu, \"mixer\": %zu, \"identity and rng\": %zu}}\n",
            sizeof(linnet_ice_t), 2 * sizeof(linnet_srtp_t), sizeof(linnet_sctp_t), sizeof(linnet_dcep_t),
-           sizeof(linnet_rtx_ring_t), RTP_QUEUE * sizeof(session_rtp_t), EVENT_QUEUE * sizeof(session_event_t),
-           sizeof(((linnet_session_t *)0)->scratch) + sizeof(((linnet_session_t *)0)->packet),
+           sizeof(linnet_rtx_ring_t), (size_t)EVENT_BYTES,
+           sizeof(((linnet_session_t *)0)->scratch),
            sizeof(linnet_mixer_t), sizeof(linnet_identity_t) + sizeof(linnet_rng_t));
 }
 

@@ -353,3 +353,23 @@ def test_history_gives_back_the_last_packets_once_per_gap():
     assert ask(0, (65530 + 39 - 16) & 0xFFFF) == 0 and ring.missed == 1
     assert lib.linnet_rtx_put(ring, 5, bytes(401), 401) == lib.LINNET_ERR_LIMIT
     assert ask(0, 5) == 0 and ring.too_large == 1
+
+
+def test_history_keeps_as_many_packets_as_its_bytes_hold():
+    bytes_all, most = media_lib.limits()["LINNET_RTX_BYTES"], media_lib.limits()["LINNET_RTX_PACKETS"]
+    ring, out, rng = ffi.new("linnet_rtx_ring_t *"), ffi.new("const uint8_t **"), random.Random(7)
+    lib.linnet_rtx_init(ring)
+    sent = []
+    for i in range(65500, 65500 + 400):
+        sent.append(rng.randbytes(rng.choice((60, 110, 390, 400))))
+        assert lib.linnet_rtx_put(ring, i & 0xFFFF, sent[-1], len(sent[-1])) == 0
+        kept, at = 0, len(sent) - 1
+        while at >= 0 and (n := lib.linnet_rtx_peek(ring, (65500 + at) & 0xFFFF, out)):
+            assert bytes(ffi.buffer(out[0], n)) == sent[at]
+            kept, at = kept + n, at - 1
+        count = len(sent) - 1 - at
+        assert count == most or at < 0 or kept + 2 * 400 > bytes_all
+    lib.linnet_rtx_init(ring)
+    for i in range(most):
+        assert lib.linnet_rtx_put(ring, i, bytes(400), 400) == 0
+    assert [bool(lib.linnet_rtx_peek(ring, i, out)) for i in range(most)].count(True) == min(most, bytes_all // 400)
