@@ -1,0 +1,151 @@
+"""The ESP32 build as far as it goes without ESP-IDF: what is missing is said, and the C compiles for the S3."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from boards import compile_s3, frozen, gen, rules
+
+FOLDER = rules.HERE / "esp32"
+
+
+def make(*arguments, **environment):
+    # Not through the venv target: make would run make_venv again.
+    env = {name: value for name, value in os.environ.items() if name not in ("IDF_PATH", "MPY_DIR", "MAKEFLAGS")}
+    return subprocess.run(["make", "-s", "-C", str(FOLDER), *arguments], env={**env, **environment},
+                          capture_output=True, text=True)
+
+
+def fake_idf(folder, version):
+    (folder / "tools" / "cmake").mkdir(parents=True)
+    (folder / "tools" / "cmake" / "version.cmake").write_text(
+        "set(IDF_VERSION_MAJOR {})\nset(IDF_VERSION_MINOR {})\nset(IDF_VERSION_PATCH 2)\n".format(*version.split(".")))
+    return folder
+
+
+def fake_tools(folder):
+    folder.mkdir()
+    for name in ("idf.py", "xtensa-esp32s3-elf-gcc"):
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize("target", ["firmware", "flash", "monitor"])
+def test_without_esp_idf_one_line_says_how_to_get_it(target):
+    done = make(target, "BOARD=s3_devkitc")
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(told) == 1
+    assert "IDF_PATH" in told[0] and "git clone" in told[0] and "export.sh" in told[0]
+
+
+def test_each_missing_tool_has_its_own_line(tmp_path):
+    old, idf = fake_idf(tmp_path / "old", "5.1"), fake_idf(tmp_path / "idf", "5.4")
+    path = fake_tools(tmp_path / "bin")
+    mpy = tmp_path / "mpy"
+    cases = [
+        ({"IDF_PATH": str(tmp_path)}, "holds no ESP-IDF"),
+        ({"IDF_PATH": str(old)}, "is 5.1"),
+        ({"IDF_PATH": str(idf)}, "idf.py is not on the PATH"),
+        ({"IDF_PATH": str(idf), "PATH": path}, "MPY_DIR is not set"),
+        ({"IDF_PATH": str(idf), "PATH": path, "MPY_DIR": str(mpy)}, "holds no MicroPython"),
+    ]
+    for environment, words in cases:
+        done = make("firmware", "BOARD=s3_devkitc", **environment)
+        assert done.returncode and words in done.stderr, (environment, done.stderr)
+    (mpy / "ports" / "esp32").mkdir(parents=True)
+    (mpy / "ports" / "esp32" / "Makefile").write_text("")
+    done = make("firmware", "BOARD=s3_devkitc", IDF_PATH=str(idf), PATH=path, MPY_DIR=str(mpy))
+    assert "submodules" in done.stderr
+
+
+def test_the_makefile_hands_the_board_to_micropython_s_build(tmp_path):
+    """A pretended MicroPython prints what it was asked for; the board's files must be there by then."""
+    idf, mpy = fake_idf(tmp_path / "idf", "5.4"), tmp_path / "mpy"
+    for folder in ("ports/esp32", "mpy-cross", "lib/tinyusb/src"):
+        (mpy / folder).mkdir(parents=True)
+    (mpy / "lib" / "tinyusb" / "src" / "tusb.h").write_text("")
+    (mpy / "mpy-cross" / "Makefile").write_text("all:\n")
+    (mpy / "ports" / "esp32" / "Makefile").write_text(
+        "all deploy monitor:\n\t@echo $@ BOARD=$(BOARD) DIR=$(BOARD_DIR) MODULES=$(USER_C_MODULES) "
+        "MANIFEST=$(FROZEN_MANIFEST) PORT=$(PORT)\n\t@ls $$LINNET_OUT\n")
+    environment = {"IDF_PATH": str(idf), "PATH": fake_tools(tmp_path / "bin"), "MPY_DIR": str(mpy)}
+    for target, name in (("firmware", "all"), ("flash", "deploy"), ("monitor", "monitor")):
+        done = make(target, "BOARD=s3_box3", "PORT=/dev/ttyX", **environment)
+        assert done.returncode == 0, done.stderr
+        words = done.stdout.split()
+        assert words[0] == name and "BOARD=linnet_s3" in words and "PORT=/dev/ttyX" in words
+        assert {"board.h", "board.py", "partitions.csv", "sdkconfig.board", "sdkconfig.partitions"} <= set(words)
+        settings = dict(word.split("=", 1) for word in words if "=" in word)
+        assert (rules.Path(settings["DIR"]) / "mpconfigboard.cmake").is_file()
+        assert rules.Path(settings["MANIFEST"]).is_file()
+
+
+def test_the_board_folder_names_files_that_exist():
+    folder = FOLDER / "linnet_s3"
+    text = (folder / "mpconfigboard.cmake").read_text()
+    for name in re.findall(r"\$\{MICROPY_BOARD_DIR\}/([\w.]+)", text):
+        assert (folder / name).is_file()
+    for file in folder.glob("sdkconfig.*"):
+        for line in file.read_text().splitlines():
+            assert not line or re.fullmatch(r"#.*|CONFIG_[A-Z0-9_]+=(y|n|\d+)", line), (file.name, line)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    names = rules.names("esp32")
+    folder = tmp_path_factory.mktemp("s3")
+    for name in names:
+        gen.write(rules.load(rules.find(name))[0], "x", folder / name)
+    try:
+        return compile_s3.compile_all(names, lambda name: folder / name, lambda text: None)[0]
+    except compile_s3.MissingToolchain as error:
+        pytest.skip(f"no compiler for the ESP32-S3: {error}")
+
+
+def test_every_c_file_of_the_firmware_compiles_for_the_s3(compiled):
+    sources = len(list((rules.REPO / "csrc" / "port").glob("*.c")))
+    assert compiled["port"][0] == sources and compiled["module"][0] == 1
+    assert 60_000 < compiled["core"][1] < 150_000
+    assert compiled["port"][1] > 5_000 and compiled["module"][1] > 1_000
+
+
+def test_the_committed_text_figures_are_not_far_off(compiled):
+    import json
+
+    committed = json.loads((rules.HERE / "measured.json").read_text())["text"]
+    assert set(committed) == set(compiled)
+    now, then = sum(size for _, size in compiled.values()), sum(committed.values())
+    assert abs(now - then) < 0.1 * then, "make -C boards/esp32 measured, and commit boards/measured.json"
+
+
+def test_a_c_file_that_does_not_compile_is_named(tmp_path, monkeypatch):
+    from build_tools import BuildError
+
+    try:
+        tools = compile_s3.S3(lambda text: None)
+    except compile_s3.MissingToolchain as error:
+        pytest.skip(f"no compiler for the ESP32-S3: {error}")
+    broken = tmp_path / "broken.c"
+    broken.write_text("int f(void) { return x; }\n")
+    with pytest.raises(BuildError, match="broken.c does not compile"):
+        tools.compile([(broken, tmp_path / "broken.o", [])], "test")
+
+
+def test_a_frozen_file_that_is_no_micropython_is_named(tmp_path):
+    from build_tools import BuildError
+
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("match x:\n    case 1: pass\n")
+    with pytest.raises(BuildError, match="wrong.py is no MicroPython"):
+        frozen.compile_all([(str(wrong), "wrong.py")], lambda text: None)
+
+
+def test_a_frozen_file_that_is_missing_is_named(tmp_path):
+    from build_tools import BuildError
+
+    with pytest.raises(BuildError, match="board.py"):
+        frozen.files(tmp_path / "nowhere", lambda text: None)
