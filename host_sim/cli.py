@@ -47,7 +47,7 @@ def _add_run_options(run):
     where.add_argument("--url", help="address of the server, wss://host or ws://host:port")
     where.add_argument("--token", help="access token; better in LINNET_TOKEN in the environment, unseen by ps")
     where.add_argument("--token-url", metavar="URL", help="a token server: its answer has the token, and the address "
-                                                          "unless --url is given")
+                                                          "unless --url is given; or LINNET_TOKEN_URL")
     where.add_argument("--ca", metavar="FILE", help="trust this certificate authority too (PEM)")
     voice = run.add_argument_group("sound (default: this machine's microphone and speaker)")
     ears = voice.add_mutually_exclusive_group()
@@ -123,6 +123,9 @@ def main(argv=None):
 def _check_run(parser, options):
     """The token, as a Secret; argparse's own way out if the options do not go together."""
     from_environment = os.environ.pop("LINNET_TOKEN", "")
+    token_url = os.environ.pop("LINNET_TOKEN_URL", "")
+    if not (options.token or options.token_url or from_environment):
+        options.token_url = token_url or None
     token = options.token or ("" if options.token_url else from_environment)
     options.token = None
     if not token and not options.token_url:
