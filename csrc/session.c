@@ -57,14 +57,15 @@ static int read_config(session_config_t *config, const uint8_t *cfg, size_t cfg_
 
 /* The regions behind the struct, in order; *total grows by each. */
 typedef struct {
-    size_t dtls, capture, playback, sctp_send, sctp_recv, total;
+    size_t dtls, capture, mixer, playback, sctp_send, sctp_recv, total;
 } layout_t;
 
 static layout_t make_layout(const session_config_t *config) {
     layout_t l;
     l.dtls = align_up(sizeof(linnet_session_t));
     l.capture = l.dtls + align_up(linnet_dtls_size());
-    l.playback = l.capture + align_up(linnet_capture_size(&config->media));
+    l.mixer = l.capture + align_up(linnet_capture_size(&config->media));
+    l.playback = l.mixer + align_up(linnet_mixer_size(&config->media));
     l.sctp_send = l.playback + config->tracks * align_up(linnet_playback_size(&config->media));
     l.sctp_recv = l.sctp_send + align_up(linnet_session_send_mem(config));
     l.total = l.sctp_recv + align_up(linnet_session_recv_mem(config));
@@ -86,12 +87,13 @@ static int init_media(linnet_session_t *s, uint8_t *base, const layout_t *l) {
     size_t i, each = align_up(linnet_playback_size(&s->config.media));
     int rc;
     s->capture = (linnet_capture_t *)(void *)(base + l->capture);
-    rc = linnet_capture_init(s->capture, l->playback - l->capture, &s->config.media);
+    rc = linnet_capture_init(s->capture, l->mixer - l->capture, &s->config.media);
     for (i = 0; rc == 0 && i < s->config.tracks; i++) {
         s->track[i].playback = (linnet_playback_t *)(void *)(base + l->playback + i * each);
         rc = linnet_playback_init(s->track[i].playback, each, &s->config.media);
     }
-    if (rc == 0) rc = linnet_mixer_init(&s->mixer, &s->config.media);
+    s->mixer = (linnet_mixer_t *)(void *)(base + l->mixer);
+    if (rc == 0) rc = linnet_mixer_init(s->mixer, &s->config.media);
     if (rc == 0) linnet_session_media_init(s);
     return rc;
 }
@@ -375,7 +377,7 @@ static int dispatch(linnet_session_t *s, int kind, wire_in_t *in) {
     case LINNET_IN_VOLUME: {
         uint16_t gain = wire_u16le(in);
         if (!wire_ok(in)) return LINNET_ERR_ARG;
-        linnet_mixer_set_volume(&s->mixer, gain);
+        linnet_mixer_set_volume(s->mixer, gain);
         return 0;
     }
     case LINNET_IN_HOLD: {

@@ -99,7 +99,7 @@ struct linnet_session {
     linnet_dcep_t dcep;
     uint8_t *sctp_send_mem, *sctp_recv_mem;
     linnet_capture_t *capture;
-    linnet_mixer_t mixer;
+    linnet_mixer_t *mixer;
     session_publish_t publish;
     session_frame_t frame; /* being sent, or waiting for the handshake */
     linnet_rtcp_send_stats_t send_stats;

@@ -189,7 +189,7 @@ int linnet_pcm_pull(linnet_session_t *s, int16_t *pcm, size_t n) {
     for (i = 0; i < s->config.tracks; i++) {
         playing[i] = s->track[i].ssrc ? s->track[i].playback : NULL;
     }
-    return linnet_mixer_pull(&s->mixer, playing, s->config.tracks, s->now, pcm, n);
+    return linnet_mixer_pull(s->mixer, playing, s->config.tracks, s->now, pcm, n);
 }
 
 /* --- from the network --- */

@@ -32,7 +32,7 @@ int linnet_media_resolve(const linnet_media_config_t *cfg, linnet_media_config_t
     c.complexity_plus_1 = or_default(c.complexity_plus_1, 6);
     c.expected_loss = or_default(c.expected_loss, c.fec ? 10 : 0);
     c.playout_delay_ms = or_default(c.playout_delay_ms, 60);
-    c.max_packet_ms = or_default(c.max_packet_ms, 120);
+    c.max_packet_ms = or_default(c.max_packet_ms, LINNET_PACKET_MS_MAX);
     if (linnet_media_codec_rate(c.rate_hz) == 0) return LINNET_ERR_ARG;
     if (c.frame_ms != 10 && c.frame_ms != 20 && c.frame_ms != 40 && c.frame_ms != 60)
         return LINNET_ERR_ARG;

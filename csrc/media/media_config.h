@@ -19,7 +19,8 @@ typedef struct {
     uint32_t fec;               /* 1: in-band FEC, LBRR (0) */
     uint32_t expected_loss;     /* percent, 0..100 (10 with fec, else 0) */
     uint32_t playout_delay_ms;  /* target of the playout buffer, 10..500 (60) */
-    uint32_t max_packet_ms;     /* longest packet a remote track may send, 20..120 (120);
+    uint32_t max_packet_ms;     /* longest packet a remote track may send, 20..120
+                                   (LINNET_PACKET_MS_MAX);
                                    2 B x codec rate x this: 11.5 KB a track at 48 kHz */
 } linnet_media_config_t;
 

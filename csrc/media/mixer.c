@@ -1,5 +1,5 @@
-/* Mixer: see mixer.h. Works block by block of at most 5 ms: pull every track, sum, limit, hand out
- * or resample. */
+/* Mixer: see mixer.h. Works block by block of at most 5 ms: pull every track, sum, limit, into the
+ * caller's buffer or into a block of its own for the resampler. */
 #include "mixer.h"
 
 #include <string.h>
@@ -11,15 +11,27 @@ enum {
 };
 #define FULL_SCALE INT64_C(32768)
 
+static int is_resampling(uint32_t rate_hz) {
+    return rate_hz != linnet_media_codec_rate(rate_hz);
+}
+
+size_t linnet_mixer_size(const linnet_media_config_t *cfg) {
+    linnet_media_config_t resolved;
+    if (linnet_media_resolve(cfg, &resolved) < 0) return 0;
+    return is_resampling(resolved.rate_hz) ? sizeof(linnet_mixer_t)
+                                           : offsetof(linnet_mixer_t, block);
+}
+
 int linnet_mixer_init(linnet_mixer_t *m, const linnet_media_config_t *cfg) {
     linnet_media_config_t resolved;
     int result = linnet_media_resolve(cfg, &resolved);
     if (result < 0) return result;
-    memset(m, 0, sizeof *m);
+    memset(m, 0, linnet_mixer_size(&resolved));
     m->rate_hz = resolved.rate_hz;
     m->codec_rate = linnet_media_codec_rate(resolved.rate_hz);
     m->limiter_q15 = OPEN;
     m->volume_q12 = m->volume_was_q12 = LINNET_GAIN_UNITY;
+    if (!is_resampling(m->rate_hz)) return 0;
     return linnet_resampler_init(&m->resampler, m->codec_rate, m->rate_hz);
 }
 
@@ -50,20 +62,20 @@ static int16_t saturate(int64_t v) {
 }
 
 /* Narrows the sum to 16 bits; 0 when a sample did not fit. */
-static int fits(linnet_mixer_t *m, const int32_t *sum, size_t n) {
+static int fits(int16_t *to, const int32_t *sum, size_t n) {
     int32_t over = 0;
     for (size_t i = 0; i < n; i++) {
-        m->block[i] = (int16_t)sum[i];
-        over |= m->block[i] ^ sum[i];
+        to[i] = (int16_t)sum[i];
+        over |= to[i] ^ sum[i];
     }
     return over == 0;
 }
 
 /* Closes within a quarter of the block to what its peak asks, opens slowly: no hard clipping, no
  * pumping at every peak. Nearly always it is open and the sum fits. */
-static void limit(linnet_mixer_t *m, const int32_t *sum, size_t n) {
+static void limit(linnet_mixer_t *m, int16_t *out, const int32_t *sum, size_t n) {
     int32_t from = m->limiter_q15, to, peak;
-    if (from == OPEN && fits(m, sum, n)) return;
+    if (from == OPEN && fits(out, sum, n)) return;
     peak = peak_of(sum, n);
     to = from + ((OPEN - from + (1 << RELEASE_LOG2) - 1) >> RELEASE_LOG2);
     if ((int64_t)peak * to > FULL_SCALE * OPEN) to = (int32_t)(FULL_SCALE * OPEN / peak);
@@ -73,7 +85,7 @@ static void limit(linnet_mixer_t *m, const int32_t *sum, size_t n) {
         int64_t gain = to;
         if (to < from && i < n / 4)
             gain = from + (int64_t)(to - from) * (int64_t)i * 4 / (int64_t)n;
-        m->block[i] = saturate((sum[i] * gain) >> 15);
+        out[i] = saturate((sum[i] * gain) >> 15);
     }
 }
 
@@ -91,7 +103,7 @@ static void add_track(linnet_mixer_t *m, linnet_playback_t *track, uint64_t now_
 }
 
 static void sum_tracks(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
-                       uint64_t now_us, size_t n) {
+                       uint64_t now_us, int16_t *out, size_t n) {
     int32_t sum[LINNET_MIXER_BLOCK];
     memset(sum, 0, n * sizeof sum[0]);
     for (size_t t = 0; t < n_tracks; t++)
@@ -100,7 +112,7 @@ static void sum_tracks(linnet_mixer_t *m, linnet_playback_t *const *tracks, size
         for (size_t i = 0; i < n; i++)
             sum[i] = scale_q12(sum[i], m->volume_was_q12, m->volume_q12, i, n);
     m->volume_was_q12 = m->volume_q12;
-    limit(m, sum, n);
+    limit(m, out, sum, n);
 }
 
 /* The track that is the mix itself: the only one, nothing turned up or down. NULL when it has to be
@@ -117,43 +129,38 @@ static linnet_playback_t *only_track(const linnet_mixer_t *m, linnet_playback_t 
 }
 
 static void mix_block(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
-                      uint64_t now_us, size_t n) {
+                      uint64_t now_us, int16_t *out, size_t n) {
     linnet_playback_t *only = only_track(m, tracks, n_tracks);
     m->sounding = 0;
-    m->block_at = 0;
-    m->block_len = (uint16_t)n;
     if (only) {
-        m->sounding = linnet_playback_pull(only, now_us, m->block, n);
+        m->sounding = linnet_playback_pull(only, now_us, out, n);
     } else {
-        sum_tracks(m, tracks, n_tracks, now_us, n);
+        sum_tracks(m, tracks, n_tracks, now_us, out, n);
     }
 }
 
-/* Samples to mix for `left` samples still asked for: no more than are needed now, so that nothing
- * is held back. */
-static size_t block_size(const linnet_mixer_t *m, size_t left) {
-    size_t most = m->codec_rate / BLOCKS_PER_S;
-    if (m->rate_hz != m->codec_rate) return most;
-    return left < most ? left : most;
+/* The time of sample `done` of a pull. */
+static uint64_t time_of(const linnet_mixer_t *m, uint64_t now_us, size_t done) {
+    return now_us + done * UINT64_C(1000000) / m->rate_hz;
 }
 
 int linnet_mixer_pull(linnet_mixer_t *m, linnet_playback_t *const *tracks, size_t n_tracks,
                       uint64_t now_us, int16_t *pcm, size_t n) {
-    size_t done = 0;
+    size_t most = m->codec_rate / BLOCKS_PER_S, done = 0, taken;
+    while (m->rate_hz == m->codec_rate && done < n) { /* as much as is wanted: nothing is kept */
+        size_t part = most < n - done ? most : n - done;
+        mix_block(m, tracks, n_tracks, time_of(m, now_us, done), pcm + done, part);
+        done += part;
+    }
     while (done < n) {
-        const int16_t *from = m->block + m->block_at;
-        size_t have = (size_t)(m->block_len - m->block_at), taken, made;
-        if (m->rate_hz == m->codec_rate) {
-            taken = made = have < n - done ? have : n - done;
-            memcpy(pcm + done, from, 2 * made);
-        } else {
-            made = linnet_resample(&m->resampler, from, have, &taken, pcm + done, n - done);
-        }
+        size_t have = (size_t)(m->block_len - m->block_at);
+        done += linnet_resample(&m->resampler, m->block + m->block_at, have, &taken, pcm + done,
+                                n - done);
         m->block_at = (uint16_t)(m->block_at + taken);
-        done += made;
-        if (done < n)
-            mix_block(m, tracks, n_tracks, now_us + done * UINT64_C(1000000) / m->rate_hz,
-                      block_size(m, n - done));
+        if (done == n) break;
+        mix_block(m, tracks, n_tracks, time_of(m, now_us, done), m->block, most);
+        m->block_at = 0;
+        m->block_len = (uint16_t)most;
     }
     return m->sounding;
 }

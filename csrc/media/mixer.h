@@ -14,19 +14,21 @@ enum {
     LINNET_GAIN_UNITY = 4096
 };
 
+/* Where the device rate is a codec rate, linnet_mixer_size ends before `block`. */
 typedef struct {
-    linnet_resampler_t resampler; /* idle when the device rate is a codec rate */
-    uint32_t rate_hz;             /* device */
+    uint32_t rate_hz; /* device */
     uint32_t codec_rate;
     uint32_t limited;                  /* blocks the limiter turned down */
     int32_t limiter_q15;               /* gain of the limiter, 32768 = open */
     int sounding;                      /* tracks heard in the block mixed last */
     uint16_t volume_q12;               /* of the whole mix */
     uint16_t volume_was_q12;           /* at the end of the block mixed last */
-    uint16_t block_at, block_len;      /* mixed, not yet handed out */
+    uint16_t block_at, block_len;      /* mixed, not yet resampled */
     int16_t block[LINNET_MIXER_BLOCK]; /* on a word, for copies by words */
+    linnet_resampler_t resampler;
 } linnet_mixer_t;
 
+size_t linnet_mixer_size(const linnet_media_config_t *cfg); /* 0 = bad configuration */
 int linnet_mixer_init(linnet_mixer_t *m,
                       const linnet_media_config_t *cfg); /* 0 or LINNET_ERR_ARG */
 /* Fills pcm[0..n) at the device rate, to be played from now_us on; returns the number of tracks

@@ -1,5 +1,5 @@
-/* Speaker side of one remote track: see playback.h. One struct, then the PCM of one packet, then
- * the decoder's state, in one piece of memory; only offsets are kept, so the whole may be moved. */
+/* Speaker side of one remote track: see playback.h. One struct, then the PCM of one packet, then a
+ * skipped frame's beginning, then the decoder's state, in one piece of memory; only offsets are kept, so the whole may be moved. */
 #include "playback.h"
 
 #include "codec.h"
@@ -12,21 +12,20 @@ enum {
     FADE_AFTER_MS = 100, /* of concealment: then down to silence over as long again */
     RAMP_MS = 5,         /* out of and into silence, and across a skipped frame */
     QUIET_LEVEL = 50,    /* -dBov: a frame that may be skipped or repeated unheard */
-    METER_MS = 100,
-    RATE_MAX = 48000
+    METER_MS = 100
 };
 
 struct linnet_playback {
     linnet_jitter_t jitter;
     linnet_playback_stats_t stats;
     linnet_meter_t meter;
-    uint32_t rate;               /* of the decoder */
-    uint32_t cap;                /* samples the PCM area holds */
-    uint32_t pcm_at, decoder_at; /* offsets from the start of the struct */
-    uint32_t at, len;            /* of the PCM: next to hand out, end */
-    uint32_t made_up;            /* samples of concealment without a real packet between */
-    uint32_t owed;               /* of a frame longer than the PCM area: samples still to conceal */
-    uint32_t tail_len;           /* of a skipped frame's beginning, to blend into the next frame */
+    uint32_t rate;                        /* of the decoder */
+    uint32_t cap;                         /* samples the PCM area holds */
+    uint32_t pcm_at, tail_at, decoder_at; /* offsets from the start of the struct */
+    uint32_t at, len;                     /* of the PCM: next to hand out, end */
+    uint32_t made_up;                     /* samples of concealment without a real packet between */
+    uint32_t owed;     /* of a frame longer than the PCM area: samples still to conceal */
+    uint32_t tail_len; /* of a skipped frame's beginning, to blend into the next frame */
     uint32_t ssrc;
     int32_t fade; /* gain at the end of what was made last, Q15; 0 = silent */
     uint16_t gain_q12;
@@ -34,7 +33,6 @@ struct linnet_playback {
     uint8_t has_ssrc;
     uint8_t is_quiet;
     uint8_t is_new_source; /* the decoder starts afresh with the next packet */
-    int16_t tail[RATE_MAX / 1000 * RAMP_MS];
 };
 
 static size_t align16(size_t n) {
@@ -45,12 +43,20 @@ static int16_t *pcm_of(linnet_playback_t *p) {
     return (int16_t *)(void *)((uint8_t *)p + p->pcm_at);
 }
 
+static int16_t *tail_of(linnet_playback_t *p) {
+    return (int16_t *)(void *)((uint8_t *)p + p->tail_at);
+}
+
 static void *decoder_of(linnet_playback_t *p) {
     return (uint8_t *)p + p->decoder_at;
 }
 
 static size_t pcm_samples(const linnet_media_config_t *resolved) {
     return linnet_media_codec_rate(resolved->rate_hz) / 1000 * resolved->max_packet_ms;
+}
+
+static size_t tail_samples(const linnet_media_config_t *resolved) {
+    return linnet_media_codec_rate(resolved->rate_hz) / 1000 * RAMP_MS;
 }
 
 static uint32_t ms_to_samples(const linnet_playback_t *p, uint32_t ms) {
@@ -61,7 +67,7 @@ size_t linnet_playback_size(const linnet_media_config_t *cfg) {
     linnet_media_config_t resolved;
     if (linnet_media_resolve(cfg, &resolved) < 0) return 0;
     return align16(sizeof(linnet_playback_t)) + align16(2 * pcm_samples(&resolved)) +
-           linnet_decoder_size();
+           align16(2 * tail_samples(&resolved)) + linnet_decoder_size();
 }
 
 int linnet_playback_init(void *mem, size_t len, const linnet_media_config_t *cfg) {
@@ -75,7 +81,8 @@ int linnet_playback_init(void *mem, size_t len, const linnet_media_config_t *cfg
     p->rate = linnet_media_codec_rate(resolved.rate_hz);
     p->cap = (uint32_t)pcm_samples(&resolved);
     p->pcm_at = (uint32_t)align16(sizeof *p);
-    p->decoder_at = p->pcm_at + (uint32_t)align16(2 * (size_t)p->cap);
+    p->tail_at = p->pcm_at + (uint32_t)align16(2 * (size_t)p->cap);
+    p->decoder_at = p->tail_at + (uint32_t)align16(2 * tail_samples(&resolved));
     p->gain_q12 = p->gain_was_q12 = GAIN_UNITY;
     linnet_jitter_init(&p->jitter, resolved.playout_delay_ms);
     linnet_meter_init(&p->meter);
@@ -182,9 +189,10 @@ static void comfort(linnet_playback_t *p, uint32_t n) {
 /* Real sound is in the PCM area: blend it with what came before. */
 static void play(linnet_playback_t *p, uint32_t n) {
     int16_t *pcm = pcm_of(p);
+    const int16_t *tail = tail_of(p);
     uint32_t blend = p->tail_len < n ? p->tail_len : n;
     for (uint32_t i = 0; i < blend; i++) {
-        int32_t mixed = p->tail[i] * (int32_t)(blend - i) + pcm[i] * (int32_t)i;
+        int32_t mixed = tail[i] * (int32_t)(blend - i) + pcm[i] * (int32_t)i;
         pcm[i] = (int16_t)(mixed / (int32_t)blend);
     }
     if (p->fade < FULL) ramp(pcm, n, p->fade, FULL, ms_to_samples(p, RAMP_MS));
@@ -200,7 +208,7 @@ static void play(linnet_playback_t *p, uint32_t n) {
 static void skip(linnet_playback_t *p, uint32_t n) {
     uint32_t keep = ms_to_samples(p, RAMP_MS);
     p->tail_len = keep < n ? keep : n;
-    memcpy(p->tail, pcm_of(p), 2 * (size_t)p->tail_len);
+    memcpy(tail_of(p), pcm_of(p), 2 * (size_t)p->tail_len);
     p->stats.skipped++;
     hand_out(p, 0);
 }
