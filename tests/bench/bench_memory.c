@@ -42,13 +42,14 @@ static void one(const char *name, const char *words) {
     printf("\"capture\": %zu, \"encoder\": %zu, \"playback\": %zu, \"jitter\": %zu, \"decoder\": %zu, ",
            linnet_capture_size(&c.media), linnet_encoder_size(), linnet_playback_size(&c.media),
            sizeof(linnet_jitter_t), linnet_decoder_size());
+    printf("\"mixer\": %zu, ", linnet_mixer_size(&c.media));
     printf("\"sctp_send\": %zu, \"sctp_recv\": %zu, ", linnet_session_send_mem(&c), linnet_session_recv_mem(&c));
     printf("\"in_session\": {\"ice\": %zu, \"srtp\": %zu, \"sctp\": %zu, \"dcep\": %zu, \"rtx\": %zu, "
-           "\"events\": %zu, \"scratch\": %zu, \"mixer\": %zu, \"identity and rng\": %zu}}\n",
+           "\"events\": %zu, \"scratch\": %zu, \"identity and rng\": %zu}}\n",
            sizeof(linnet_ice_t), 2 * sizeof(linnet_srtp_t), sizeof(linnet_sctp_t), sizeof(linnet_dcep_t),
            sizeof(linnet_rtx_ring_t), (size_t)EVENT_BYTES,
            sizeof(((linnet_session_t *)0)->scratch),
-           sizeof(linnet_mixer_t), sizeof(linnet_identity_t) + sizeof(linnet_rng_t));
+           sizeof(linnet_identity_t) + sizeof(linnet_rng_t));
 }
 
 int main(int argc, char **argv) {

@@ -10,10 +10,10 @@ import subprocess
 from tests.bench import gates
 
 BADGE = {"rate": 16000, "max_message": 16384, "send_buffer": 16384, "recv_buffer": 16384}
-BOARD_LIMITS = {"LINNET_OPUS_PACKET_MAX": 400, "LINNET_DATAGRAM_MAX": 1280, "LINNET_TRACKS_MAX": 2,
-                "LINNET_ICE_REMOTE_CANDIDATES": 8, "LINNET_ICE_PAIRS": 12, "LINNET_RTX_PACKETS": 8,
-                "LINNET_DTLS_QUEUE": 6}
-REGIONS = ("session", "dtls", "capture", "playback", "sctp_send", "sctp_recv")
+BOARD_LIMITS = {"LINNET_JITTER_BYTES": 2048, "LINNET_PACKET_MS_MAX": 60, "LINNET_DATAGRAM_MAX": 1280, "LINNET_TRACKS_MAX": 2,
+                "LINNET_ICE_REMOTE_CANDIDATES": 8, "LINNET_ICE_PAIRS": 12, "LINNET_RTX_BYTES": 2048,
+                "LINNET_DTLS_QUEUE": 1, "LINNET_TLS_ARENA": 13312, "MBEDTLS_SSL_IN_CONTENT_LEN": 1280}
+REGIONS = ("session", "dtls", "capture", "mixer", "playback", "sctp_send", "sctp_recv")
 SLACK = 256  # alignment of regions
 
 
