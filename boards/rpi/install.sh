@@ -11,7 +11,7 @@
 # --no-build     copy files only; build later with: make -C PREFIX build
 set -eu
 
-board=pi_usb url= prefix=/opt/linnet root= apt=yes build=yes
+board=pi_usb url='' prefix=/opt/linnet root='' apt=yes build=yes
 packages="python3 python3-venv python3-dev gcc libc6-dev make ca-certificates libportaudio2 alsa-utils"
 here=$(cd "$(dirname "$0")/../.." && pwd)
 
@@ -38,7 +38,7 @@ while [ $# -gt 0 ]; do
 done
 
 [ -f "$here/boards/rpi/$board.json" ] || fail "there is no board $board; there are:" \
-    "$(cd "$here/boards/rpi" && ls ./*.json | sed 's|./||; s|\.json||' | tr '\n' ' ')"
+    "$(cd "$here/boards/rpi" && for each in *.json; do printf '%s ' "${each%.json}"; done)"
 case $prefix in /?*) ;; *) fail "--prefix wants an absolute path" ;; esac
 [ -z "$root" ] || [ -d "$root/etc" ] || fail "--root $root holds no root file system"
 [ "$(id -u)" = 0 ] || fail "must be root: sudo $0 ..."
@@ -57,11 +57,13 @@ put() { # put MODE FILE: standard input, only when it differs
 # --- packages ---
 missing=
 for package in $packages; do
+    # shellcheck disable=SC2016  # dpkg's own variable
     inside dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || missing="$missing $package"
 done
 if [ -n "$missing" ] && [ $apt = yes ]; then
     echo "installing$missing"
     inside env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    # shellcheck disable=SC2086  # a list of words
     inside env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 elif [ -n "$missing" ] && [ $build = yes ]; then
     fail "packages are missing: apt install$missing"
@@ -70,6 +72,8 @@ fi
 # --- the program ---
 if [ "$here" != "$root$prefix" ]; then
     mkdir -p "$root$prefix"
+    # What a newer version no longer has must go; build/ stays, so the next build is short.
+    for part in csrc firmware host_sim boards; do rm -rf "$root$prefix/$part"; done
     tar -C "$here" --exclude=__pycache__ -cf - Makefile pyproject.toml LICENSE README.md csrc firmware host_sim boards |
         tar -C "$root$prefix" --no-same-owner -xf -
 fi
@@ -84,6 +88,7 @@ made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 (cd "$here" && python3 -m boards.gen "$board" "$made" >/dev/null) || fail "boards/rpi/$board.json is not sound, as said above"
 put 644 /etc/linnet/board.env <"$made/board.env"
+# shellcheck disable=SC1091
 . "$made/board.env"
 {
     echo "# Made by boards/rpi/install.sh: the sound of board $board, for the kiosk and nobody else."
