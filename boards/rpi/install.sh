@@ -73,6 +73,7 @@ fi
 if [ "$here" != "$root$prefix" ]; then
     mkdir -p "$root$prefix"
     # What a newer version no longer has must go; build/ stays, so the next build is short.
+    # shellcheck disable=SC2115  # prefix is an absolute path longer than /
     for part in csrc firmware host_sim boards; do rm -rf "$root$prefix/$part"; done
     tar -C "$here" --exclude=__pycache__ -cf - Makefile pyproject.toml LICENSE README.md csrc firmware host_sim boards |
         tar -C "$root$prefix" --no-same-owner -xf -
