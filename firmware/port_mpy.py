@@ -41,9 +41,14 @@ class MpyClock:
 
 
 class MpyStream:
-    """linnet.port.Stream. `sock` is what is waited for, `inside` what is read and written."""
+    """linnet.port.Stream. `sock` is what is waited for, `inside` what is read and written.
 
-    def __init__(self, sock, inside):
+    `host` is given while a certificate is yet to be verified: Mbed TLS does that inside the first
+    read or write, and handshake() sees it happen if this MicroPython keeps the peer's certificate
+    (ours and ESP32's do). Otherwise the first write() refuses what stream_open() would have."""
+
+    def __init__(self, sock, inside, host=None):
+        self._unverified = host
         self._sock = sock
         self._inside = inside
         self._early = b""
@@ -51,15 +56,21 @@ class MpyStream:
         self._closed = False
 
     async def handshake(self):
-        """TLS: until the certificate is verified, or OSError or ValueError."""
-        while self._inside.getpeercert(True) is None:
-            data = self._inside.read(1)  # drives the handshake
-            if data:
-                self._early += data
-            elif data is not None:
-                raise OSError(errno.ECONNRESET)
-            elif self._inside.getpeercert(True) is None:
-                await readable(self._sock)
+        """TLS: until the certificate is verified."""
+        if not hasattr(self._inside, "getpeercert"):
+            return
+        try:
+            while self._inside.getpeercert(True) is None:
+                data = self._inside.read(1)  # drives the handshake
+                if data:
+                    self._early += data
+                elif data is not None:
+                    raise OSError(errno.ECONNRESET)
+                elif self._inside.getpeercert(True) is None:
+                    await readable(self._sock)
+        except (OSError, ValueError) as error:
+            raise _tls_refused(self._unverified, error)
+        self._unverified = None
 
     async def read(self, n):
         if self._early:
@@ -87,7 +98,10 @@ class MpyStream:
                         view = view[taken:]
                     else:
                         await writable(self._sock)
+                self._unverified = None
             except (OSError, ValueError) as error:
+                if self._unverified is not None:
+                    raise _tls_refused(self._unverified, error)
                 raise Closed("ws-closed", "the connection broke: " + reason(error))
             if view:
                 raise Closed("ws-closed", "the connection is closed")
@@ -135,19 +149,17 @@ class MpyNet(Datagrams):
         _step(on_step, "tcp")
         if context is None:
             return MpyStream(sock, sock)
-        stream = None
         try:
             inside = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-            stream = MpyStream(sock, inside)
-            await stream.handshake()
         except (OSError, ValueError) as error:
+            sock.close()
             raise _tls_refused(host, error)
-        finally:
-            # Also when somebody cancels: nothing stays open.
-            if stream is None:
-                sock.close()
-            elif inside.getpeercert(True) is None:
-                stream.close()
+        stream = MpyStream(sock, inside, host)
+        try:
+            await stream.handshake()
+        except BaseException:  # also when somebody cancels: nothing stays open
+            stream.close()
+            raise
         _step(on_step, "tls")
         return stream
 

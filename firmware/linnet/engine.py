@@ -17,7 +17,7 @@ import asyncio
 
 from . import core
 from .channels import LOSSY, RELIABLE, Channels  # noqa: F401 (Room's way to the kinds)
-from .compat import const, rand_bytes
+from .compat import rand_bytes
 from .driver import Driver
 from .errors import Closed, LinnetError, Protocol, Timeout
 from .log import INFO, WARN, log
@@ -25,7 +25,7 @@ from .media_loop import MediaLoop, make_session
 from .negotiation import Negotiation
 from .signalling import SignalClient
 
-_MEDIA_TIMEOUT_MS = const(15000)
+_MEDIA_TIMEOUT_MS = 15000  # no const(): tests shorten it
 
 
 class Engine:

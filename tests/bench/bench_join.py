@@ -47,7 +47,7 @@ async def join_linnet(url, token, early):
     from linnet.port import Port
     from linnet.room import Room
     from linnet.track import LocalAudioTrack
-    from tests.e2e.linnet_peer import MemoryAudio
+    from tests.e2e.cpython_peer import MemoryAudio
 
     heard = asyncio.get_running_loop().create_future()
 

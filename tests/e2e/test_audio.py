@@ -61,7 +61,9 @@ async def linnet_listens(badge, ann, voice, path, seconds=None):
 def judge(what, heard, ceiling, gaps, badge):
     print(f"{what}: {heard}; codec alone {ceiling.stoi:.3f}; share {heard.stoi / ceiling.stoi:.3f}")
     track = badge.room._track_stats(next(iter(badge_tracks(badge)), None)) if badge_tracks(badge) else None
-    state = {"late turns": badge.room.stats()["audio_turns_late"], "underruns": badge.audio.underruns, "track": track}
+    stats = badge.room.stats()
+    state = {"late turns": stats["audio_turns_late"], "underruns": badge.audio.underruns, "track": track,
+             "worst late us": stats.get("worst_late_us"), "speaker starved": stats.get("speaker_starved")}
     assert heard.stoi >= SHARE_OF_CEILING * ceiling.stoi, state
     assert gaps == [], state
 

@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import gc
-import os
 import re
 import time
 
 import pytest
 from livekit.protocol import rtc as proto
 
-from linnet import engine as linnet_engine
 from linnet.errors import CURES, Closed, DisconnectReason, LinnetError, Protocol, Refused, Timeout
 from tests.e2e.linnet_peer import LinnetPeer
 from tests.e2e.lying_server import LyingProxy, RawServer, http_answer
@@ -19,37 +17,40 @@ from tests.e2e.tokens import bad_tokens
 
 
 @contextlib.asynccontextmanager
-async def nothing_left():
+async def nothing_left(process):
     """Tasks and handles are the same afterwards."""
     async def look():
         await asyncio.sleep(0.05)
         gc.collect()
-        return set(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+        return process.state()
     before = await look()
     yield
     assert await look() == before
 
 
-async def failure(url, token, *, within_s=2.0, ca_file=None, clock=None, **options):
+async def failure(url, token, *, within_s=2.0, media_timeout_ms=15000, ca_file=None, know_the_time=True, **options):
     """The LinnetError with which a join ends; it must come in time and leave nothing behind."""
-    async with nothing_left():
-        badge = LinnetPeer(ca_file=ca_file)
-        if clock:
-            badge.room.port.clock.unix_time = clock
-        started = time.monotonic()
-        with pytest.raises(LinnetError) as failed:
-            await asyncio.wait_for(badge.join(url, token, **options), within_s + 5)
-        took = time.monotonic() - started
-        error = failed.value
-        assert badge.net._sockets == {} and badge.audio.started_at is None
-        assert not badge.room.isconnected() and badge.names("connected") == []
-        del badge, failed
+    async with LinnetPeer(ca_file=ca_file, know_the_time=know_the_time) as badge, nothing_left(badge.process):
+        with badge.constant("linnet.engine", "_MEDIA_TIMEOUT_MS", media_timeout_ms) as usual:
+            assert usual == 15000
+            error, took = await failed_join(badge, url, token, within_s, options)
     print(f"{error.code} after {1000 * took:.0f} ms: {error}")
     assert took < within_s
     assert error.code in CURES and error.cure and error.cause
     assert token not in str(error) and "eyJ" not in str(error)
-    error.__traceback__ = None
     return error
+
+
+async def failed_join(badge, url, token, within_s, options):
+    """(the error, seconds)"""
+    started = time.monotonic()
+    with pytest.raises(LinnetError) as failed:
+        await asyncio.wait_for(badge.join(url, token, **options), within_s + 5)
+    took = time.monotonic() - started
+    assert badge.net._sockets == {} and badge.audio.started_at is None
+    assert not badge.room.isconnected() and badge.names("connected") == []
+    failed.value.__traceback__ = None
+    return failed.value, took
 
 
 # --- tokens ---
@@ -74,7 +75,7 @@ async def test_a_bad_token_is_refused(server, room_name, unique, what):
 async def test_a_device_without_a_clock_leaves_the_dates_to_the_server(server, room_name, unique):
     tokens = bad_tokens(server, unique("badge"), room_name)
     for what in ("expired", "not yet valid"):
-        error = await failure(server.url, tokens[what], clock=lambda: 0)
+        error = await failure(server.url, tokens[what], know_the_time=False)
         assert type(error) is Refused and error.code == "token-refused"
 
 
@@ -262,11 +263,10 @@ async def test_no_way_to_the_servers_media_ends_the_join_within_its_limit(server
 @pytest.mark.asyncio
 @pytest.mark.parametrize("change", [without_candidates, only("answer", lambda message: None)],
                          ids=["no candidates", "no answer"])
-async def test_a_media_path_that_never_comes_up(server, room_name, unique, change, monkeypatch):
-    assert linnet_engine._MEDIA_TIMEOUT_MS == 15000
-    monkeypatch.setattr(linnet_engine, "_MEDIA_TIMEOUT_MS", 1500)
+async def test_a_media_path_that_never_comes_up(server, room_name, unique, change):
     async with LyingProxy(server, change) as proxy:
-        error = await failure(proxy.url, server.make_token(unique("badge"), room_name), within_s=2.5)
+        error = await failure(proxy.url, server.make_token(unique("badge"), room_name), within_s=2.5,
+                              media_timeout_ms=1500)
     assert type(error) is Timeout and error.code in ("ice-failed", "media-timeout")
 
 

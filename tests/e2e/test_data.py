@@ -6,8 +6,6 @@ import random
 import time
 
 import pytest
-from host_sim.port_host import HostNet
-
 from linnet.channels import MAX_PACKET
 from linnet.errors import Closed, Refused
 
@@ -34,7 +32,7 @@ def burst(count):
 async def test_packets_of_every_size_arrive_whole_and_in_order(join, linnet, way):
     ann, badge = await join("ann", on=way.server), await linnet("badge", way=way)
     sent = [message(size, size) for size in SIZES]
-    await badge.wait_for_participant(ann.identity)
+    await asyncio.gather(badge.wait_for_participant(ann.identity), ann.wait_for_participant(badge.identity))
     for data in sent:
         await badge.send(data, topic="sizes")
         await ann.send(data, topic="sizes")
@@ -146,7 +144,7 @@ async def test_data_sent_before_connect_returns_waits_for_the_channel(join, serv
         steps = dict(badge.room.timeline())
         sending.append((steps, asyncio.ensure_future(badge.me.publish_data(b"early"))))
 
-    async with LinnetPeer() as badge:
+    async with LinnetPeer(has_audio=False, one_way_s=ONE_WAY_S / 4) as badge:
         badge.room.on("media_state_changed", send)      # ICE is up; DTLS and SCTP come after it
         await badge.join(server.url, server.make_token(unique("badge"), room_name))
         (steps, task), = sending
@@ -168,21 +166,12 @@ async def test_what_a_peer_sends_as_soon_as_it_sees_us_arrives(join, linnet, way
     await asyncio.gather(*sending)
 
 
-class FarNet(HostNet):
-    """A path on which datagrams take ONE_WAY_S to the server."""
-
-    def udp_send(self, addr, view):
-        asyncio.get_running_loop().call_later(ONE_WAY_S, super().udp_send, addr, bytes(view))
-        return True
-
-
 @pytest.mark.asyncio
 async def test_whatever_is_sent_once_connect_has_returned_arrives(join, server, room_name, unique):
     """Also what the server does not hold back for a client whose channels it has not seen open: what is lossy, and what
     its own API sends. They open two round trips after the media path."""
     ann = await join("ann")
-    async with LinnetPeer() as badge:
-        badge.room.port.net = FarNet()
+    async with LinnetPeer(has_audio=False, one_way_s=ONE_WAY_S) as badge:
         await badge.join(server.url, server.make_token(unique("badge"), room_name))
         await asyncio.sleep(ONE_WAY_S / 4)      # the server acknowledges a channel before it uses it
         await ann.send(b"lossy", reliable=False)
@@ -215,10 +204,10 @@ async def test_data_after_the_end_is_refused(linnet):
 @pytest.mark.asyncio
 async def test_senders_that_wait_learn_that_the_room_was_left(join, linnet):
     _, badge = await join("ann"), await linnet("badge")
-    sending = [asyncio.ensure_future(badge.send(bytes(15000))) for _ in range(200)]
+    sending = asyncio.ensure_future(badge.send_all(bytes(15000), 200))
     await asyncio.sleep(0)
     await badge.room.disconnect()
-    ends = await asyncio.wait_for(asyncio.gather(*sending, return_exceptions=True), 2)
+    ends = await asyncio.wait_for(sending, 2)
     assert {type(end) for end in ends} <= {type(None), Closed}
     assert any(isinstance(end, Closed) for end in ends)
 

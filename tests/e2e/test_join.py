@@ -152,17 +152,17 @@ async def test_a_device_without_sound_joins_for_data_only(join, linnet):
 @pytest.mark.asyncio
 @pytest.mark.parametrize("after_ms", [0, 3, 8, 15, 30])
 async def test_a_join_can_be_cancelled_at_any_moment(server, room_name, unique, after_ms):
-    before = set(asyncio.all_tasks())
     badge = LinnetPeer()
+    before = badge.process.tasks()
     joining = asyncio.ensure_future(badge.join(server.url, server.make_token(unique("badge"), room_name)))
     await asyncio.sleep(after_ms / 1000)
     joining.cancel()
     ended = await asyncio.wait_for(asyncio.gather(joining, return_exceptions=True), 3)
     if isinstance(ended[0], asyncio.CancelledError):
         assert not badge.room.isconnected() and badge.net._sockets == {}
-    await badge.close()
+    await badge.room.disconnect()
     await asyncio.sleep(0)
-    assert set(asyncio.all_tasks()) - before == set()
+    assert badge.process.tasks() == before
     # And the room object is not spoilt by it.
     await badge.join(server.url, server.make_token(unique("badge"), room_name))
     assert badge.room.isconnected()

@@ -9,7 +9,7 @@ import pytest
 from livekit import rtc
 
 from linnet.errors import DisconnectReason, LinnetError, RpcError
-from tests.e2e.linnet_peer import LinnetPeer, newest_token
+from tests.e2e.linnet_peer import LinnetPeer
 from tests.e2e.test_audio import tone
 
 Reason = rtc.DisconnectReason
@@ -89,7 +89,7 @@ async def test_a_killed_server_is_noticed_at_once(start_server, room_name, uniqu
     server = start_server()
     async with LinnetPeer() as badge:
         await badge.join(server.url, server.make_token(unique("badge"), room_name))
-        token = newest_token(badge)
+        token = badge.newest_token()
         started = time.monotonic()
         os.kill(server.pid, signal.SIGKILL)
         reason = await ended(badge)
@@ -138,13 +138,13 @@ async def test_whoever_waits_learns_of_the_end(join, linnet, server, room_name):
     badge = await linnet("badge")
     calling = asyncio.ensure_future(badge.call_rpc(ann.identity, "never", timeout_s=20))
     await asyncio.wait_for(called.wait(), 5)
-    sending = [asyncio.ensure_future(badge.send(bytes(15000))) for _ in range(100)]
+    sending = asyncio.ensure_future(badge.send_all(bytes(15000), 100))
     await asyncio.sleep(0)
     await call_api(server, "RemoveParticipant", room=room_name, identity=badge.identity)
     await ended(badge)
-    ends = await asyncio.wait_for(asyncio.gather(calling, *sending, return_exceptions=True), 2)
-    assert isinstance(ends[0], RpcError) and ends[0].code == RpcError.ErrorCode.RECIPIENT_DISCONNECTED
-    assert {type(end).__name__ for end in ends[1:]} == {"NoneType", "Closed"}
+    call, ends = await asyncio.wait_for(asyncio.gather(calling, sending, return_exceptions=True), 2)
+    assert isinstance(call, RpcError) and call.code == RpcError.ErrorCode.RECIPIENT_DISCONNECTED
+    assert {type(end).__name__ for end in ends} == {"NoneType", "Closed"}
 
 
 @pytest.mark.asyncio
@@ -166,14 +166,14 @@ async def test_the_newest_token_is_kept_and_good_for_a_join(linnet, server, room
     async with LinnetPeer() as badge:
         await badge.join(server.url, given)
         await badge.wait_for_event("token_refreshed")
-        first = newest_token(badge)
+        first = badge.newest_token()
         assert first != given and first.count(".") == 2
         assert repr(badge.room._engine.signal.token) == "***"
         # The server sends a new one whenever rights change.
         await call_api(server, "UpdateParticipant", room=room_name, identity=badge.identity,
                        permission={"canSubscribe": True, "canPublish": True, "canPublishData": False})
-        await badge.wait_until(lambda: newest_token(badge) != first, "a newer token")
-        second = newest_token(badge)
+        await badge.wait_until(lambda: badge.newest_token() != first, "a newer token")
+        second = badge.newest_token()
         await badge.room.disconnect()
         await badge.join(server.url, second)
         assert badge.identity == unique("badge")

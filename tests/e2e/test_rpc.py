@@ -6,7 +6,6 @@ import time
 import pytest
 from livekit import rtc
 
-import linnet.rpc as linnet_rpc
 from linnet.errors import RpcError
 from linnet.rpc import MAX_PAYLOAD
 
@@ -201,10 +200,9 @@ async def test_another_version_of_rpc_is_refused_both_ways(join, linnet, monkeyp
     called = []
     for peer in (ann, badge):
         peer.answer_rpc("echo", lambda call: called.append(call) or "")
-    monkeypatch.setattr(linnet_rpc, "VERSION", 9)
-    # A caller of version 9, and a callee of the wheel: the answer is the wheel's.
-    assert (await failure_of(other.call_rpc(ann.identity, "echo"))).code == Code.UNSUPPORTED_VERSION
-    monkeypatch.undo()
+    with other.constant("linnet.rpc", "VERSION", 9):
+        # A caller of version 9, and a callee of the wheel: the answer is the wheel's.
+        assert (await failure_of(other.call_rpc(ann.identity, "echo"))).code == Code.UNSUPPORTED_VERSION
     answers = []
     monkeypatch.setattr(other.room._rpc, "on_response", answers.append)
     await other.room._data.send(

@@ -2,10 +2,7 @@
 
 import asyncio
 import gc
-import os
-import threading
 import time
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -19,21 +16,8 @@ ALLOWED_PYTHON_BYTES = 2000     # a join, by the slope over the last forty, whic
 ALLOWED_RSS_BYTES = 40000       # a join; one session's memory is more than ten times that
 
 
-def open_handles():
-    """What this process holds open: {target: how often}."""
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{name}").split(":")[0]
-        except OSError:
-            continue            # the one that listed the folder
-        found[target] = found.get(target, 0) + 1
-    return found
-
-
-def resident_bytes():
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def belongings(process):
+    return process.handles(), process.threads(), process.tasks()
 
 
 def slope(values):
@@ -52,11 +36,12 @@ async def test_fifty_joins_leave_nothing_behind(way, room_name, unique, is_one_r
     python, resident, after_warm_up = [], [], None
     started = time.monotonic()
     badge = LinnetPeer(ca_file=way.ca_file)
-    tracemalloc.start()
+    process = badge.process
+    process.trace(True)
     try:
         for turn, token in enumerate(tokens):
             if not is_one_room:
-                badge = LinnetPeer(ca_file=way.ca_file)
+                badge = LinnetPeer(ca_file=way.ca_file, process=process)
             await badge.join(way.url, token)
             badge.answer_rpc("led", lambda call: "on")
             await badge.send(b"hello " * 100)
@@ -64,24 +49,22 @@ async def test_fifty_joins_leave_nothing_behind(way, room_name, unique, is_one_r
             badge.events.clear()
             await asyncio.sleep(0)
             gc.collect()
-            python.append(tracemalloc.get_traced_memory()[0])
-            resident.append(resident_bytes())
+            python.append(process.python_bytes())
+            resident.append(process.resident_bytes())
             if turn == WARM_UP:
                 await asyncio.sleep(0.1)        # what the loop closes a turn later
-                after_warm_up = (open_handles(), set(threading.enumerate()), asyncio.all_tasks())
-                snapshot = tracemalloc.take_snapshot()
+                after_warm_up = belongings(process)
         await asyncio.sleep(0.1)
-        at_end = (open_handles(), set(threading.enumerate()), asyncio.all_tasks())
-        grown = tracemalloc.take_snapshot().compare_to(snapshot, "lineno")[:5]
+        at_end = belongings(process)
     finally:
-        tracemalloc.stop()
+        process.trace(False)
     seconds = time.monotonic() - started
     a_join = slope(python[WARM_UP:]), slope(resident[WARM_UP:])
     print(f"{JOINS} joins over {way} in {seconds:.1f} s: Python memory {a_join[0]:+.0f} B a join, resident"
           f" {a_join[1]:+.0f} B a join ({resident[WARM_UP] >> 10} to {resident[-1] >> 10} KiB);"
-          f" {sum(at_end[0].values())} handles, {len(at_end[1])} threads, {len(at_end[2])} tasks")
+          f" {sum(at_end[0].values())} handles")
     assert at_end == after_warm_up
-    assert a_join[0] < ALLOWED_PYTHON_BYTES, grown
+    assert a_join[0] < ALLOWED_PYTHON_BYTES
     assert a_join[1] < ALLOWED_RSS_BYTES
 
 
@@ -90,17 +73,19 @@ async def test_many_failed_joins_leave_nothing_behind(server, room_name, unique)
     """A device that tries all night with a bad token, or against a server that is down."""
     bad = list(bad_tokens(server, unique("badge"), room_name).values())
     before = None
-    for turn in range(4):
-        for token in bad:
-            with pytest.raises(Exception) as refused:
-                await LinnetPeer().join(server.url, token, connect_timeout_ms=3000)
-            assert refused.value.code
-        with pytest.raises(Exception) as down:
-            await LinnetPeer().join("ws://127.0.0.1:9", server.make_token(unique("x"), room_name))
-        assert down.value.code == "host-unreachable"
-        del refused, down
-        gc.collect()
-        await asyncio.sleep(0.05)
-        if turn == 0:
-            before = (open_handles(), set(threading.enumerate()), asyncio.all_tasks())
-    assert (open_handles(), set(threading.enumerate()), asyncio.all_tasks()) == before
+    async with LinnetPeer() as home:
+        for turn in range(4):
+            for token in bad:
+                with pytest.raises(Exception) as refused:
+                    await LinnetPeer(process=home.process).join(server.url, token, connect_timeout_ms=3000)
+                assert refused.value.code
+            with pytest.raises(Exception) as down:
+                await LinnetPeer(process=home.process).join("ws://127.0.0.1:9",
+                                                            server.make_token(unique("x"), room_name))
+            assert down.value.code == "host-unreachable"
+            del refused, down
+            gc.collect()
+            await asyncio.sleep(0.05)
+            if turn == 0:
+                before = belongings(home.process)
+        assert belongings(home.process) == before

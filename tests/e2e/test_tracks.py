@@ -8,9 +8,8 @@ import pytest
 from livekit import rtc
 
 from linnet.errors import Refused
-from linnet.track import LocalAudioTrack
 from tests import audio_quality as quality
-from tests.e2e.linnet_peer import LinnetPeer
+from tests.e2e.linnet_peer import LinnetPeer, LocalAudioTrack
 from tests.e2e.lying_server import LyingProxy
 from tests.e2e.peers import RATE
 from tests.e2e.test_audio import level_at, tone
