@@ -184,7 +184,11 @@ void linnet_aes128_ctr(const linnet_aes_t *aes, const uint8_t iv[16], uint8_t *d
 
 /* --- AES-128-GCM --- */
 
+#ifdef MBEDTLS_CIPHER_C
 enum { GCM_ARENA = 320 }; /* the key schedule is 288 bytes on 64-bit machines, 8 more its header */
+#else
+enum { GCM_ARENA = LINNET_ARENA_MIN }; /* it lies in the context */
+#endif
 
 typedef struct {
     mbedtls_gcm_context gcm;

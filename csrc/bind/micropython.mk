@@ -30,12 +30,17 @@ ifeq ($(wildcard $(LINNET_PYTHON)),)
 $(error $(LINNET_PYTHON) is missing: run `make venv-build` in $(LINNET_ROOT), or set LINNET_PYTHON)
 endif
 
+# What the fragment is made of: a change of it compiles anew, as make itself does not look at flags.
+LINNET_SETTINGS = $(LINNET_LOOP) $(LINNET_OPUS) $(LINNET_COPT) $(LINNET_DEFS)
+
 # LINNET_INC (include folders and defines of the third party), LINNET_GENERATED (the protobuf codec).
-$(shell mkdir -p $(BUILD); CC="$(CC)" LINNET_OPUS=$(LINNET_OPUS) $(LINNET_TOOL) fragment $(BUILD)/linnet.mk $(LINNET_TLS))
+$(shell mkdir -p $(BUILD); CC="$(CC)" LINNET_OPUS=$(LINNET_OPUS) $(LINNET_TOOL) fragment $(BUILD)/linnet.mk $(LINNET_TLS) '$(LINNET_SETTINGS)')
 ifneq ($(.SHELLSTATUS),0)
 $(error the module _linnet cannot be built, as said above)
 endif
 include $(BUILD)/linnet.mk
+# MicroPython scans all files for its strings again when a configuration has changed.
+QSTR_GLOBAL_DEPENDENCIES += $(BUILD)/linnet.mk
 
 # --- what is compiled ---
 
@@ -55,6 +60,7 @@ SRC_USERMOD_LIB_C += $(LINNET_CORE)
 
 LINNET_OBJ := $(addprefix $(BUILD)/,$(patsubst $(LINNET_CSRC)/%,%,$(LINNET_CORE:.c=.o)))
 LINNET_FOLDERS := $(foreach folder,. include net media proto port,-I$(LINNET_CSRC)/$(folder))
+$(LINNET_OBJ): $(BUILD)/linnet.mk
 # The core has its own warnings, checked by its own build; the port's are others, and errors.
 $(LINNET_OBJ): CFLAGS += $(LINNET_FOLDERS) $(LINNET_INC) -std=gnu11 $(LINNET_COPT) -Wno-error $(LINNET_DEFS)
 
@@ -64,7 +70,7 @@ ifeq ($(LINNET_TLS),shared)
 MBEDTLS_CONFIG_FILE = \"mbedtls_shared.h\"
 CFLAGS_USERMOD += -I$(LINNET_CSRC)/bind
 # The buffers of the tls module's records, 16 KiB in and 4 KiB out, are the core's too.
-$(LINNET_OBJ): CFLAGS += -DLINNET_TLS_ARENA="(46*1024)" -DLINNET_DTLS_CONTEXT=3584
+$(LINNET_OBJ): CFLAGS += -DLINNET_TLS_ARENA="(36*1024)"
 $(BUILD)/crypto_arena.o: CFLAGS += -DLINNET_TLS_OUTSIDE_CALLOC=calloc -DLINNET_TLS_OUTSIDE_FREE=free
 # AEAD_AES_128_GCM for SRTP: see mbedtls_srtp.h.
 $(BUILD)/lib/mbedtls/library/ssl_%.o: CFLAGS += -include $(LINNET_CSRC)/mbedtls_srtp.h

@@ -7,8 +7,9 @@
     python csrc/bind/micropython_build.py lib         prints a folder for MPY_LIB_DIR, which makefiles want to exist
 
 For micropython.mk:
-    ... fragment TARGET shared|own                 make variables: include folders, generated sources
+    ... fragment TARGET shared|own SETTING...      make variables: include folders, generated sources
     ... archive TARGET shared|own OPT FLAGS...     one archive of the third-party code for the compiler CC
+    ... natmod TARGET                              make variables for natmod/Makefile
 
 MPY_VERSION  1.26.1 (default) or 1.25.0; MPY_DIR: your own tree instead (nothing is downloaded, nothing in it changed)
 FROZEN       1: firmware/ is frozen into the binary by firmware/manifest.py; default 0, it is read from the folder
@@ -29,6 +30,7 @@ from protobuf_build import GeneratorError  # noqa: E402
 
 DEFAULT_VERSION = "1.26.1"
 THIRD_PARTY = {"shared": ("opus", "nanopb", "speexdsp"), "own": ("opus", "nanopb", "speexdsp", "mbedtls")}
+NATMOD_TOOLS = ("pyelftools==0.33", "ar==1.0.0")
 # Of the port's flags those that choose machine and ABI, and where the C library is.
 MACHINE_FLAGS = ("-m", "-f", "--specs", "-isystem", "--sysroot", "-target")
 NOT_OURS = ("-flto",)
@@ -188,7 +190,8 @@ def build_unix():
 # --- for micropython.mk ---
 
 
-def write_fragment(target, tls):
+def write_fragment(target, tls, settings):
+    """Changes when anything changes that the port's own rules do not see."""
     tools = Toolchain()
     include = []
     for name in THIRD_PARTY[tls]:
@@ -197,8 +200,37 @@ def write_fragment(target, tls):
         include += ["-D" + define for define in recipe.use_defines]
     generated = tools.generated_sources()
     include.append(f"-I{tools.generated()}")
-    write_if_new(target, f"LINNET_INC := {' '.join(map(shlex.quote, include))}\n"
+    digest = hashlib.sha256("\n".join(settings).encode())
+    for file in (CSRC / "bind" / "micropython.mk", CSRC / "bind" / "mbedtls_shared.h"):
+        digest.update(file.read_bytes())
+    write_if_new(target, f"# {digest.hexdigest()}\nLINNET_INC := {' '.join(map(shlex.quote, include))}\n"
                          f"LINNET_GENERATED := {' '.join(map(str, generated))}\n")
+
+
+def natmod_tools():
+    """Python packages of MicroPython's mpy_ld.py, apart from the venv's."""
+    folder = BUILD / "natmod" / "tools"
+    if not folder.is_dir():
+        part = folder.with_name(f"tools.{os.getpid()}.part")
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
+                   "--target", str(part), *NATMOD_TOOLS]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise BuildError(f"pip could not install {' '.join(NATMOD_TOOLS)}:\n{done.stderr}")
+        os.replace(part, folder)
+    return folder
+
+
+def write_natmod(target):
+    tools = Toolchain()
+    tls, codec = tools.recipe("mbedtls"), tools.recipe("nanopb")
+    [library] = [folder for folder in tls.includes if folder.name == "library"]
+    files = [library / name for name in ("aes.c", "gcm.c", "block_cipher.c", "sha1.c", "constant_time.c")]
+    files += [*codec.groups[0][0], *tools.generated_sources()]
+    include = [f"-isystem {folder}" for folder in (*tls.use_includes, *codec.use_includes, library)]
+    include += [f"-I{tools.generated()}", "-DMBEDTLS_CONFIG_FILE='<mbedtls_natmod.h>'"]
+    write_if_new(target, f"MPY_DIR := {source_tree()}\nNATMOD_TOOLS := {natmod_tools()}\n"
+                         f"NATMOD_INC := {' '.join(include)}\nNATMOD_THIRD := {' '.join(map(str, files))}\n")
 
 
 def build_archive(target, tls, optimise, flags):
@@ -227,8 +259,10 @@ def main(argv):
                 print(source_tree())
             case ["lib"]:
                 print(lib_folder())
-            case ["fragment", target, ("shared" | "own") as tls]:
-                write_fragment(Path(target).absolute(), tls)
+            case ["fragment", target, ("shared" | "own") as tls, *settings]:
+                write_fragment(Path(target).absolute(), tls, settings)
+            case ["natmod", target]:
+                write_natmod(Path(target).absolute())
             case ["archive", target, ("shared" | "own") as tls, optimise, *flags]:
                 build_archive(Path(target).absolute(), tls, optimise, flags)
             case _:
