@@ -137,8 +137,11 @@ def _error(reason):
 
 
 def _run(command, what, **more):
-    done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=900, **more)
+    try:
+        done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=900, **more)
+    except subprocess.TimeoutExpired:
+        raise _error(f"{what}: no end after 15 minutes") from None
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or "no text").splitlines()
         errors = [line for line in lines if line.startswith(("E: ", "Err"))]
