@@ -6,6 +6,8 @@ meter.c expects: 0 where an instruction counter is read, 6 (64 ns an instruction
 
 import subprocess
 
+from build_tools import fetch
+
 from tests.budgets import cross, samples
 
 HERE = cross.Path(__file__).resolve().parent
@@ -34,14 +36,21 @@ def build(tools):
             for name in ("target", "meter", "words")]
     objects = tools.core_objects()
     tools.compile(jobs, "target")
-    program = folder / "target.elf"
+    wrap = [f"-Wl,--wrap={name}" for name in WRAPPED]
     inputs = [*(job[1] for job in jobs), *objects, *tools.third_party_archives()]
-    if not program.exists() or any(file.stat().st_mtime > program.stat().st_mtime for file in inputs):
-        wrap = [f"-Wl,--wrap={name}" for name in WRAPPED]
-        command = [*tools.cc, *tools.link_flags(), *wrap, *map(str, inputs), "-o", str(program)]
+    return link(tools, folder / "target.elf", inputs, wrap)
+
+
+def link(tools, program, inputs, flags=()):
+    """Again only when something is newer."""
+    with fetch.locked(program.parent / ".link"):
+        if program.exists() and all(file.stat().st_mtime <= program.stat().st_mtime for file in inputs):
+            return program
+        command = [*tools.cc, *tools.link_flags(), *flags, *map(str, inputs), "-o", str(program)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise Failed(f"target.c does not link for {tools.target.title}:\n{done.stderr}")
+            program.unlink(missing_ok=True)
+            raise Failed(f"{program.name} does not link for {tools.target.title}:\n{done.stderr}")
     return program
 
 

@@ -287,6 +287,15 @@ void meter_paint(int on) {
     is_painting = on;
 }
 
+void meter_opus_afresh(void) {
+    opus_deepest = 0;
+    entry_begins(stack_pointer());
+}
+
+uint32_t meter_opus_stack(void) {
+    return opus_deepest;
+}
+
 void meter_print_stacks(void) {
     int i;
     for (i = 0; i < ENTRY_N; i++) {
@@ -294,7 +303,6 @@ void meter_print_stacks(void) {
         if (in_all[i] != outside[i])
             printf("%s: with Opus %lu\n", entry_names[i], (unsigned long)in_all[i]);
     }
-    printf("Opus alone %lu\n", (unsigned long)opus_deepest);
 }
 
 #define ENTRY(NAME, PARAMETERS, ARGUMENTS)                                                         \

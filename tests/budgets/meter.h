@@ -22,5 +22,8 @@ uint64_t meter_total(const meter_sum_t *sum); /* without HARNESS */
 /* Stack: every public function called from here on is measured by painting. */
 void meter_paint(int on);
 void meter_print_stacks(void);
+/* For a stretch that calls Opus without a public function around it: what Opus takes from here on. */
+void meter_opus_afresh(void);
+uint32_t meter_opus_stack(void);
 
 #endif

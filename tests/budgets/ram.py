@@ -39,14 +39,7 @@ def _program(tools, limits):
     objects = tools.core_objects(folder, defines)
     harness = folder / "bench_memory.o"
     tools.compile([(SOURCE, harness, ["-std=gnu11", *tools.compile_flags(), *defines])], "bench_memory")
-    program = folder / "memory.elf"
-    inputs = [harness, *objects, *tools.third_party_archives()]
-    if not program.exists() or any(file.stat().st_mtime > program.stat().st_mtime for file in inputs):
-        done = subprocess.run([*tools.cc, *tools.link_flags(), *map(str, inputs), "-o", str(program)],
-                              capture_output=True, text=True)
-        if done.returncode:
-            raise emulate.Failed(f"bench_memory.c does not link for {tools.target.title}:\n{done.stderr}")
-    return program
+    return emulate.link(tools, folder / "memory.elf", [harness, *objects, *tools.third_party_archives()])
 
 
 def board_memory(tools, path):

@@ -299,45 +299,64 @@ static void print_path(const char *name, const meter_sum_t *sum, unsigned n, con
     }
 }
 
-/* Opus alone, one sound, as the capture and playback call it. */
-static void codec(const char *name, uint32_t complexity_plus_1) {
-    static uint8_t encoder[32768] __attribute__((aligned(16))), decoder[32768] __attribute__((aligned(16)));
-    static uint8_t packet[LINNET_OPUS_SEND_MAX];
-    static int16_t pcm[RATE_MAX / 50];
+/* --- Opus alone, one sound, as the capture and playback call it --- */
+
+static uint8_t encoder[32768] __attribute__((aligned(16))), decoder[32768] __attribute__((aligned(16)));
+
+static void open_codec(uint32_t complexity_plus_1) {
     linnet_media_config_t wanted = {0}, cfg;
-    meter_sum_t encode = {{0}}, decode = {{0}};
-    uint32_t worst_encode = 0, worst_decode = 0;
-    char text[80];
-    unsigned i;
     wanted.complexity_plus_1 = complexity_plus_1;
     must(linnet_media_resolve(&wanted, &cfg), "media_resolve");
     if (linnet_encoder_size() > sizeof encoder || linnet_decoder_size() > sizeof decoder) fail("codec size");
     must(linnet_encoder_init(encoder, &cfg), "encoder");
     must(linnet_decoder_init(decoder, cfg.rate_hz), "decoder");
+}
+
+static void one_way(unsigned frame, meter_sum_t *encode, meter_sum_t *decode) {
+    static uint8_t packet[LINNET_OPUS_SEND_MAX];
+    static int16_t pcm[RATE_MAX / 50];
+    int len;
+    meter_begin();
+    len = linnet_encode(encoder, sound + frame % 50 * 320, 320, packet, sizeof packet);
+    meter_end(encode);
+    must(len, "encode");
+    meter_begin();
+    must(linnet_decode(decoder, packet, (size_t)len, pcm, 320), "decode");
+    meter_end(decode);
+}
+
+static void print_codec(const char *name, const char *what, uint64_t value) {
+    char text[80];
+    snprintf(text, sizeof text, "%s: %s", name, what);
+    print(text, value);
+}
+
+static void codec(const char *name, uint32_t complexity_plus_1) {
+    uint64_t encode = 0, decode = 0, worst_encode = 0, worst_decode = 0;
+    unsigned i;
+    open_codec(complexity_plus_1);
     for (i = 0; i < WARM_UP + FRAMES; i++) {
         meter_sum_t one = {{0}}, other = {{0}};
-        int len;
-        meter_begin();
-        len = linnet_encode(encoder, sound + i % 50 * 320, 320, packet, sizeof packet);
-        meter_end(&one);
-        must(len, "encode");
-        meter_begin();
-        must(linnet_decode(decoder, packet, (size_t)len, pcm, 320), "decode");
-        meter_end(&other);
+        one_way(i, &one, &other);
         if (i < WARM_UP) continue;
-        encode.instructions[METER_OPUS] += meter_total(&one);
-        decode.instructions[METER_OPUS] += meter_total(&other);
-        if (meter_total(&one) > worst_encode) worst_encode = (uint32_t)meter_total(&one);
-        if (meter_total(&other) > worst_decode) worst_decode = (uint32_t)meter_total(&other);
+        encode += meter_total(&one);
+        decode += meter_total(&other);
+        if (meter_total(&one) > worst_encode) worst_encode = meter_total(&one);
+        if (meter_total(&other) > worst_decode) worst_decode = meter_total(&other);
     }
-    snprintf(text, sizeof text, "%s: encode a frame", name);
-    print(text, meter_total(&encode) / FRAMES);
-    snprintf(text, sizeof text, "%s: encode the worst frame", name);
-    print(text, worst_encode);
-    snprintf(text, sizeof text, "%s: decode a frame", name);
-    print(text, meter_total(&decode) / FRAMES);
-    snprintf(text, sizeof text, "%s: decode the worst frame", name);
-    print(text, worst_decode);
+    print_codec(name, "encode a frame", encode / FRAMES);
+    print_codec(name, "encode the worst frame", worst_encode);
+    print_codec(name, "decode a frame", decode / FRAMES);
+    print_codec(name, "decode the worst frame", worst_decode);
+}
+
+static void codec_stack(const char *name, uint32_t complexity_plus_1) {
+    meter_sum_t sum = {{0}};
+    unsigned i;
+    open_codec(complexity_plus_1);
+    meter_opus_afresh();
+    for (i = 0; i < WARM_UP; i++) one_way(i, &sum, &sum);
+    print_codec("Opus alone", name, meter_opus_stack());
 }
 
 static void count(void) {
@@ -412,6 +431,10 @@ static void stack(void) {
     transcode();
     linnet_session_wipe(left.session);
     linnet_session_wipe(right.session);
+    print_codec("Opus alone", "48 kHz default", meter_opus_stack());
+    make_sound(16000);
+    codec_stack("16 kHz complexity 0", 1);
+    codec_stack("16 kHz default", 0);
     meter_paint(0);
     meter_print_stacks();
 }
