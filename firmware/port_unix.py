@@ -88,9 +88,10 @@ def _address_towards(text, family):
             sock.close()
 
 
-def keep_files_private():
-    """What this program writes from now on, only its owner reads: tokens are among it."""
-    _libc.func("i", "umask", "i")(0o077)
+def private_folder(path):
+    """Make a folder that only its owner reads, if it is not there; its path."""
+    _libc.func("i", "mkdir", "si")(path, 0o700)
+    return path
 
 
 def memory_kib(name="VmHWM"):
@@ -118,12 +119,27 @@ def signals():
     if sys.platform != "linux":
         return None
     mask = bytearray(128)
+    ignored = _ignored()
     for number in _SIGNALS:
+        if ignored >> (number - 1) & 1:
+            continue  # by our parent (nohup, a shell's background job): it stays so
         mask[(number - 1) // 8] |= 1 << (number - 1) % 8
     if _libc.func("i", "pthread_sigmask", "ipp")(_SIG_BLOCK, mask, None) != 0:
         return None
     fd = _libc.func("i", "signalfd", "ipi")(-1, mask, _NONBLOCK_CLOEXEC)
     return open(fd, "rb") if fd >= 0 else None
+
+
+def _ignored():
+    """The bits of the signals that this process ignores."""
+    try:
+        with open("/proc/self/status") as file:
+            for line in file:
+                if line.startswith("SigIgn:"):
+                    return int(line.split()[1], 16)
+    except OSError:
+        pass
+    return 0
 
 
 def signal_in(stream):

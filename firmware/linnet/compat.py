@@ -108,6 +108,15 @@ except ImportError:
     from traceback import print_exception as _print_exception
 
 
+def can_import(name):
+    """Is there a module of this name?"""
+    try:
+        __import__(name)
+        return True
+    except ImportError:
+        return False
+
+
 def print_exception(error, file=None):
     """Write the error with its traceback to `file`, or to standard error."""
     if IS_MICROPYTHON:

@@ -17,6 +17,7 @@ from host_sim.signals import hear_again
 from host_sim.server import LiveKitServer, ServerUnavailable, ensure_server
 
 REPO = Path(__file__).resolve().parents[2]
+MICROPYTHON = os.environ.get("LINNET_INTERPRETER") == "micropython"
 SENTENCE = REPO / "host_sim" / "assets" / "badge_sentence.wav"
 
 
@@ -81,7 +82,10 @@ def environment(**changes):
 
 def start(*arguments, token="", **changes):
     """The program, running; its output is read by end()."""
-    return subprocess.Popen([sys.executable, "-m", "host_sim", *map(str, arguments)], cwd=REPO, text=True,
+    command = [sys.executable, "-m", "host_sim"]
+    if MICROPYTHON:
+        command = [REPO / "build" / "micropython" / "micropython", REPO / "firmware" / "main.py"]
+    return subprocess.Popen([*command, *map(str, arguments)], cwd=REPO, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             env=environment(**({"LINNET_TOKEN": token} if token else {}), **changes),
                             preexec_fn=hear_again)

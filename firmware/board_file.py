@@ -1,0 +1,70 @@
+# What main.py uses of a board: from a JSON file (--board, the unix port) or from the
+# board.py that boards/gen.py made and the firmware holds. The whole file is checked by
+# boards/gen.py; here only what is used, with the same words.
+
+import json
+
+from linnet.errors import Refused
+from port_udp import reason
+from wav import RATES
+
+_LIMITS = {
+    "remote_tracks": (1, 8),
+    "opus_complexity": (0, 10),
+}
+
+
+class Board:
+    """`rate` is None for a machine without a file: the WAV decides."""
+
+    def __init__(self, name="micropython", rate=None, remote_tracks=3, opus_complexity=None, has_led=True,
+                 has_button=True):
+        self.name = name
+        self.rate = rate
+        self.remote_tracks = remote_tracks
+        self.opus_complexity = opus_complexity
+        self.has_led = has_led
+        self.has_button = has_button
+
+
+def load_board(path):
+    """The Board of a JSON file. Raises Refused("file-missing") or Refused("bad-board")."""
+    try:
+        with open(path) as file:
+            fields = json.loads(file.read())
+    except OSError as error:
+        raise Refused("file-missing", "the board file %s cannot be read: %s" % (path, reason(error)))
+    except ValueError:
+        raise Refused("bad-board", "%s is no JSON" % path)
+    try:
+        return _read(fields)
+    except ValueError as error:
+        raise Refused("bad-board", "%s: %s" % (path, error))
+
+
+def _read(fields):
+    if not isinstance(fields, dict):
+        raise ValueError("the board must be an object")
+    audio, ui, limits = _section(fields, "audio"), _section(fields, "ui"), _section(fields, "limits")
+    if "audio" in fields and audio.get("rate") not in RATES:
+        known = ", ".join([str(rate) for rate in RATES])
+        raise ValueError("audio.rate must be one of %s" % known)
+    for name, (low, high) in _LIMITS.items():
+        value = limits.get(name, low)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError("limits.%s must be a whole number from %d to %d" % (name, low, high))
+    return Board(
+        name=fields.get("name", "board"),
+        rate=audio.get("rate"),
+        remote_tracks=limits.get("remote_tracks", 3),
+        opus_complexity=limits.get("opus_complexity"),
+        has_led=ui.get("led", True) is not None,
+        has_button=ui.get("talk", True) is not None,
+    )
+
+
+def _section(fields, name):
+    section = fields.get(name, {})
+    if not isinstance(section, dict):
+        raise ValueError("%s must be an object" % name)
+    return section
