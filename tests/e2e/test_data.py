@@ -69,7 +69,7 @@ async def test_a_burst_of_a_thousand_arrives_whole_and_in_order(join, linnet, wa
 @pytest.mark.asyncio
 async def test_lossy_packets_arrive_marked_as_lossy(join, linnet, way):
     ann, badge = await join("ann", on=way.server), await linnet("badge", way=way)
-    await badge.wait_for_participant(ann.identity)
+    await asyncio.gather(badge.wait_for_participant(ann.identity), ann.wait_for_participant(badge.identity))
     for i in range(100):
         await badge.send(b"up%d" % i, reliable=False, topic="fast")
         await ann.send(b"down%d" % i, reliable=False, topic="fast")

@@ -35,6 +35,8 @@ class End:
         self.to_say = bytearray()
         self.heard = bytearray()
         self._buffer = bytearray(2 * RATE // 10)
+        self._served = None
+        self.longest_wait_s = 0.0  # between two visits to the rings
 
     def start(self):
         self.loop.start()
@@ -56,6 +58,10 @@ class End:
                 self.open[fields[3]] = fields[0] if fields[1] else None
 
     def turn_rings(self):
+        now = time.monotonic()
+        if self._served is not None:
+            self.longest_wait_s = max(self.longest_wait_s, now - self._served)
+        self._served = now
         while True:
             piece = bytes(self.to_say[: len(CHUNK)]).ljust(len(CHUNK), b"\0")
             taken = self.loop.mic(piece)

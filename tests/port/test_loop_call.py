@@ -49,12 +49,13 @@ def test_what_one_side_says_the_other_hears():
         was_late = explained(left, right)
         for end, other in ((left, right), (right, left)):
             found, _ = best_correlation(sent[other], np.frombuffer(bytes(end.heard), "<i2"))
-            assert found > (0.7 if was_late else 0.9)
             stats = end.stats()
             assert stats["rtp_received"] > 150
+            if other.longest_wait_s < 0.4:  # else this test was late with the microphone's sound
+                assert found > (0.7 if was_late else 0.9)
+                assert other.stats()["microphone_starved"] == 0
             if not was_late:
                 assert stats["track"]["frames_concealed"] == stats["speaker_starved"] == 0
-                assert stats["microphone_starved"] == 0
             assert stats["microphone_lost"] == stats["speaker_lost"] == stats["events_dropped"] == 0
 
 
@@ -148,7 +149,7 @@ def test_a_garbage_collection_and_a_busy_interpreter_are_not_heard(seconds):
             busy_until = time.monotonic() + 0.2
             while time.monotonic() < busy_until:
                 heap[i] = sum(range(100))
-            run(max(0.0, began + i + 1 - time.monotonic()), left, right)
+            run(max(0.1, began + i + 1 - time.monotonic()), left, right)
         after = right.stats()
         figures = {name: after[name] - before[name] for name in
                    ("microphone_lost", "microphone_starved", "speaker_lost", "speaker_starved", "turns_late", "turns")}
