@@ -8,14 +8,7 @@
 #define TIME_MASK 0x3fffffffu
 #define TIME_HALF 0x20000000u
 
-enum {
-    MESSAGE_DEFAULT = 65536,
-    MESSAGE_MAX = 262144,
-    BUFFER_DEFAULT = 131072,
-    ADDR_LEN = 20,
-    SEED_MIN = 32,
-    ALIGN = 16
-};
+enum { MESSAGE_DEFAULT = 65536, MESSAGE_MAX = 262144, ADDR_LEN = 20, SEED_MIN = 32, ALIGN = 16 };
 
 static size_t align_up(size_t n) {
     return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
@@ -44,8 +37,8 @@ static int read_config(session_config_t *config, const uint8_t *cfg, size_t cfg_
     config->tracks = word[1] ? word[1] : 2;
     config->flags = word[5];
     config->max_message = word[7] ? word[7] : MESSAGE_DEFAULT;
-    config->send_buffer = word[8] ? word[8] : BUFFER_DEFAULT;
-    config->recv_buffer = word[9] ? word[9] : BUFFER_DEFAULT;
+    config->send_buffer = word[8];
+    config->recv_buffer = word[9];
     if (config->tracks > LINNET_TRACKS_MAX || config->max_message > MESSAGE_MAX)
         return LINNET_ERR_ARG;
     if (config->send_buffer > 4 * MESSAGE_MAX || config->recv_buffer > 4 * MESSAGE_MAX)
@@ -146,7 +139,7 @@ void linnet_session_wipe(linnet_session_t *s) {
     total = make_layout(&s->config).total;
     if (s->dtls_ready) linnet_dtls_wipe(s->dtls);
     linnet_wipe(s, total);
-    s->is_closed = 1;
+    s->is_closed = WIPED;
 }
 
 /* --- events --- */
@@ -600,7 +593,7 @@ static int session_stats(linnet_session_t *s, wire_out_t *out) {
 int linnet_stats(linnet_session_t *s, int which, uint8_t *buf, size_t cap) {
     wire_out_t out = wire_out(buf, cap);
     int rc;
-    if (!s || !buf || s->is_closed) return LINNET_ERR_ARG;
+    if (!s || !buf || s->is_closed == WIPED) return LINNET_ERR_ARG;
     rc = which < 0 ? session_stats(s, &out) : linnet_session_media_stats(s, which, &out);
     if (rc < 0) return rc;
     return wire_out_ok(&out) ? (int)out.pos : LINNET_ERR_SPACE;

@@ -47,6 +47,8 @@ typedef struct {
     linnet_media_config_t media;
 } session_config_t;
 
+enum { WIPED = 2 }; /* linnet_session.is_closed: nothing is left; 1 keeps the counters readable */
+
 enum { CONFIG_DTX = 1, CONFIG_FEC = 2, CONFIG_ICE_LITE = 4, CONFIG_GCM = 8 };
 
 typedef struct {
@@ -116,6 +118,7 @@ struct linnet_session {
     uint8_t event[EVENT_BYTES];            /* kind, length, body of each */
     uint16_t waiting[LINNET_SCTP_STREAMS]; /* channels that got LINNET_ERR_AGAIN */
     uint8_t n_waiting;
+    uint32_t wanted; /* bytes of the largest message that got it */
     uint8_t is_held; /* LINNET_IN_HOLD */
     session_counts_t counts;
     uint8_t scratch[LINNET_DATAGRAM_MAX]; /* decryption in place */

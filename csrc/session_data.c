@@ -1,7 +1,8 @@
 /* The data half of a session: data channels (RFC 8831, 8832) over SCTP over DTLS.
  *
  * Channels may be asked for before the association is up. A message that finds no room is refused with
- * LINNET_ERR_AGAIN and its channel is told LINNET_OUT_SENDABLE once half of the send buffer is free. */
+ * LINNET_ERR_AGAIN and its channel is told LINNET_OUT_SENDABLE once half of the send buffer is free, and room for the
+ * largest message that was refused. */
 #include "session.h"
 
 enum { MESSAGE_HEAD = 8 };
@@ -9,7 +10,7 @@ enum { MESSAGE_HEAD = 8 };
 static const uint16_t mtu = LINNET_DTLS_WRITE_MAX & ~3; /* SCTP packets are multiples of 4 bytes */
 
 size_t linnet_session_send_mem(const session_config_t *config) {
-    size_t least = linnet_sctp_send_mem(config->max_message, mtu);
+    size_t least = linnet_sctp_send_mem(config->send_buffer ? 1 : config->max_message, mtu);
     return config->send_buffer > least ? config->send_buffer : least;
 }
 
@@ -30,8 +31,9 @@ int linnet_session_channel_open(linnet_session_t *s, wire_in_t *in) {
                             0, negotiated ? (int32_t)id : -1);
 }
 
-static void wants_room(linnet_session_t *s, uint16_t handle) {
+static void wants_room(linnet_session_t *s, uint16_t handle, size_t len) {
     size_t i;
+    if (s->n_waiting == 0 || len > s->wanted) s->wanted = (uint32_t)len;
     for (i = 0; i < s->n_waiting; i++) {
         if (s->waiting[i] == handle) return;
     }
@@ -48,7 +50,7 @@ int linnet_session_data_send(linnet_session_t *s, wire_in_t *in) {
     rc = linnet_dcep_send(&s->dcep, &s->sctp, s->now, handle, is_string, in->buf + in->pos,
                           wire_left(in));
     if (rc == 0) s->counts.data_sent++;
-    if (rc == LINNET_ERR_AGAIN) wants_room(s, handle);
+    if (rc == LINNET_ERR_AGAIN) wants_room(s, handle, wire_left(in));
     return rc;
 }
 
@@ -147,7 +149,8 @@ static int put_message(linnet_session_t *s, uint8_t *buf, size_t cap) {
 
 static int put_sendable(linnet_session_t *s, wire_out_t *out) {
     if (s->n_waiting == 0 ||
-        linnet_sctp_buffered(&s->sctp) > linnet_session_send_mem(&s->config) / 2)
+        linnet_sctp_buffered(&s->sctp) > linnet_session_send_mem(&s->config) / 2 ||
+        !linnet_sctp_has_room(&s->sctp, s->wanted))
         return 0;
     wire_put_u32le(out, 2);
     wire_put_u16le(out, s->waiting[--s->n_waiting]);

@@ -101,7 +101,8 @@ enum linnet_pb {
  * out, 8000..48000 (16000); 1 remote tracks, 1..LINNET_TRACKS_MAX (2); 2 frame_ms 10, 20, 40 or 60 (20); 3 Opus
  * bit/s (24000 up to 16 kHz, else 32000); 4 Opus complexity + 1, 1..11 (6); 5 flags: 1 DTX, 2 in-band FEC, 4 ICE-lite,
  * 8 prefer AEAD_AES_128_GCM; 6 playout delay in ms (60); 7 largest data message in bytes, <= 262144 (65536);
- * 8 SCTP send buffer (131072); 9 SCTP receive buffer (131072); 10 expected loss in percent (0).
+ * 8 SCTP send buffer (a largest data message; larger ones than it holds are refused with LINNET_ERR_LIMIT);
+ * 9 SCTP receive buffer (a largest data message, which is also the least); 10 expected loss in percent (0).
  * linnet_session_size: bytes that session_init needs, 16-byte aligned, or LINNET_ERR_ARG. */
 int linnet_session_size(const uint8_t *cfg, size_t cfg_len);
 /* Makes keys and the certificate too (tens of ms): do it ahead of the join. seed_len >= 32 bytes of real entropy. */
@@ -116,7 +117,8 @@ int linnet_poll_size(linnet_session_t *s);
 int linnet_pcm_push(linnet_session_t *s, const int16_t *pcm, size_t n);
 /* Speaker: fills exactly n samples (silence when nothing plays); returns the number of tracks that sounded. */
 int linnet_pcm_pull(linnet_session_t *s, int16_t *pcm, size_t n);
-/* Counters as u64 words. which = -1: the session; 0..: a track slot. Names: firmware/linnet/core.py. Bytes written. */
+/* Counters as u64 words, after close too. which = -1: the session; 0..: a track slot. Names: firmware/linnet/core.py.
+ * Bytes written. */
 int linnet_stats(linnet_session_t *s, int which, uint8_t *buf, size_t cap);
 /* Zeroes keys and everything else; the session is gone. */
 void linnet_session_wipe(linnet_session_t *s);

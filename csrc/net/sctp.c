@@ -188,7 +188,7 @@ int linnet_sctp_init(linnet_sctp_t *s, const linnet_sctp_config_t *config, linne
     mtu = mtu_or_default(config->mtu);
     if (mtu < MTU_MIN || config->rto_max_ms > 600000) return LINNET_ERR_ARG;
     if (message_or_default(config->max_message) > 16u * 1024 * 1024) return LINNET_ERR_ARG;
-    if (config->send_len < linnet_sctp_send_mem(config->max_message, mtu)) return LINNET_ERR_ARG;
+    if (config->send_len < linnet_sctp_send_mem(1, mtu)) return LINNET_ERR_ARG;
     if (config->recv_len < linnet_sctp_recv_mem(config->max_message, mtu)) return LINNET_ERR_ARG;
     memset(s, 0, sizeof(*s));
     s->port = config->port ? config->port : 5000;

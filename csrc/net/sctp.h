@@ -177,7 +177,8 @@ typedef struct {
     uint16_t mtu;         /* 1150: largest SCTP packet, UDP payload less DTLS overhead */
     uint32_t max_message; /* 65536 */
     uint8_t *send_mem;
-    size_t send_len; /* >= linnet_sctp_send_mem(max_message, mtu) */
+    /* >= linnet_sctp_send_mem(1, mtu): a packet; larger messages than it holds are refused */
+    size_t send_len;
     uint8_t *recv_mem;
     size_t recv_len; /* >= linnet_sctp_recv_mem(max_message, mtu); at most 4 MiB are used */
     /* 1000: longest wait before a retransmission, so an outage costs no more afterwards */
@@ -199,6 +200,8 @@ size_t linnet_sctp_recv_mem(uint32_t max_message, uint16_t mtu);
 int linnet_sctp_init(linnet_sctp_t *s, const linnet_sctp_config_t *config, linnet_rng_t *rng);
 /* Sends INIT. Both sides call it; one that has not yet answers the peer's INIT all the same. */
 int linnet_sctp_connect(linnet_sctp_t *s, uint64_t now_us);
+/* 1: linnet_sctp_send of so many bytes would find room now. */
+int linnet_sctp_has_room(const linnet_sctp_t *s, size_t len);
 /* One packet that DTLS has authenticated. 0, or LINNET_ERR_PACKET when dropped as a whole (and
  * counted). */
 int linnet_sctp_input(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now_us, const uint8_t *packet,
@@ -207,7 +210,7 @@ int linnet_sctp_input(linnet_sctp_t *s, linnet_rng_t *rng, uint64_t now_us, cons
 int linnet_sctp_poll(linnet_sctp_t *s, uint64_t now_us, uint8_t *buf, size_t cap);
 uint64_t linnet_sctp_deadline(const linnet_sctp_t *s);
 /* Queues a whole message of 1..max bytes, also while the handshake runs. LINNET_ERR_AGAIN: no
- * room now; LINNET_ERR_LIMIT: longer than the peer takes, or a stream it has not;
+ * room now; LINNET_ERR_LIMIT: longer than the peer takes or send_mem holds, or a stream it has not;
  * LINNET_ERR_STATE: before connect, or the stream is being reset; LINNET_ERR_CLOSED: ended or
  * shutting down; LINNET_ERR_ARG: empty (RFC 8831 6.6: PPID 56, 57). */
 int linnet_sctp_send(linnet_sctp_t *s, uint64_t now_us, const linnet_sctp_send_t *how,

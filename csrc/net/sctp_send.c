@@ -55,6 +55,10 @@ static int is_room(const linnet_sctp_t *s, uint32_t len) {
     return 1;
 }
 
+int linnet_sctp_has_room(const linnet_sctp_t *s, size_t len) {
+    return len <= s->send_len && is_room(s, (uint32_t)len);
+}
+
 static sctp_record_t *push(linnet_sctp_t *s, uint32_t len) {
     uint32_t size = record_size(len);
     uint32_t place = find_place(s, s->tail, size, count(s) == 0);

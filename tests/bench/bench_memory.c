@@ -32,8 +32,8 @@ static void one(const char *name, const char *words) {
     c.media.rate_hz = word[0];
     c.media.frame_ms = word[2];
     c.max_message = word[7] ? word[7] : 65536;
-    c.send_buffer = word[8] ? word[8] : 131072;
-    c.recv_buffer = word[9] ? word[9] : 131072;
+    c.send_buffer = word[8];
+    c.recv_buffer = word[9];
     (void)linnet_media_resolve(&c.media, &c.media);
     printf("{\"name\": \"%s\", \"total\": %d, \"tracks\": %u, ", name, linnet_session_size(cfg, sizeof cfg),
            word[1] ? word[1] : 2);

@@ -9,10 +9,12 @@ import subprocess
 
 from tests.bench import gates
 
-BADGE = {"rate": 16000, "max_message": 16384, "send_buffer": 16384, "recv_buffer": 16384}
-BOARD_LIMITS = {"LINNET_JITTER_BYTES": 2048, "LINNET_PACKET_MS_MAX": 60, "LINNET_DATAGRAM_MAX": 1280, "LINNET_TRACKS_MAX": 2,
-                "LINNET_ICE_REMOTE_CANDIDATES": 8, "LINNET_ICE_PAIRS": 12, "LINNET_RTX_BYTES": 2048,
-                "LINNET_DTLS_QUEUE": 1, "LINNET_TLS_ARENA": 13312, "MBEDTLS_SSL_IN_CONTENT_LEN": 1280}
+BADGE = {"rate": 16000, "max_message": 16384, "send_buffer": 8192}
+SMALL = {"rate": 16000, "max_message": 4096, "send_buffer": 4096}
+BOARD_LIMITS = {"LINNET_JITTER_BYTES": 2048, "LINNET_PACKET_MS_MAX": 60, "LINNET_DATAGRAM_MAX": 1280,
+                "LINNET_TRACKS_MAX": 2, "LINNET_ICE_REMOTE_CANDIDATES": 8, "LINNET_ICE_PAIRS": 12,
+                "LINNET_RTX_BYTES": 2048, "LINNET_DTLS_QUEUE": 1, "LINNET_TLS_ARENA": 13312,
+                "MBEDTLS_SSL_IN_CONTENT_LEN": 1280, "LINNET_SCTP_TSN_WINDOW": 512}
 REGIONS = ("session", "dtls", "capture", "mixer", "playback", "sctp_send", "sctp_recv")
 SLACK = 256  # alignment of regions
 
@@ -43,7 +45,8 @@ def measure():
         **{f"default, {n} track{'s' * (n > 1)}": words(tracks=n) for n in (1, 2, 8)},
         "badge, 2 tracks": words(tracks=2, **BADGE)})
     found.update(sizes(gates.toolchain(LINNET_OPUS="fixed"), "board", BOARD_LIMITS, {
-        **{f"board, {n} track{'s' * (n > 1)}": words(tracks=n, **BADGE) for n in (1, 2)}}))
+        **{f"board, {n} track{'s' * (n > 1)}": words(tracks=n, **BADGE) for n in (1, 2)},
+        "board, 2 tracks, 4 KiB messages": words(tracks=2, **SMALL)}))
     for name, record in found.items():
         parts = sum(record[region] * (record["tracks"] if region == "playback" else 1) for region in REGIONS)
         if not 0 <= record["total"] - parts <= SLACK:

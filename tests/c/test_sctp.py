@@ -1471,5 +1471,24 @@ def test_memory_of_an_association_is_what_was_given():
             exchange(a, b, rounds=300)
             assert b.recv() == (0, 53, b"m" * max_message)
         config = ffi.new("linnet_sctp_config_t *", dict(max_message=max_message, send_mem=a.mem[0], recv_mem=a.mem[1],
-                                                        send_len=need[0] - 1, recv_len=need[1]))
+                                                        send_len=need[0], recv_len=need[1] - 1))
         assert lib.linnet_sctp_init(a.s, config, a.rng) == ARG
+        config.recv_len, config.send_len = need[1], lib.linnet_sctp_send_mem(1, 1150) - 1
+        assert lib.linnet_sctp_init(a.s, config, a.rng) == ARG
+
+
+def test_a_small_send_buffer_takes_what_it_holds_and_receives_the_largest():
+    a, b = established(send_len=5000, recv_len=24000, max_message=16384)
+    assert a.send(bytes(5000)) == LIMIT and a.send(bytes(4000)) == 0
+    assert a.send(bytes(2000)) == AGAIN and not lib.linnet_sctp_has_room(a.s, 2000)
+    exchange(a, b, rounds=50)
+    assert lib.linnet_sctp_has_room(a.s, 4000) and not lib.linnet_sctp_has_room(a.s, 5000)
+    assert not lib.linnet_sctp_has_room(a.s, 2**40)
+    assert [len(m[2]) for m in b.recv_all()] == [4000]
+    big = End(seed=3, max_message=16384, send_len=70000, recv_len=24000)
+    small = End(seed=4, max_message=16384, send_len=5000, recv_len=24000)
+    big.connect()
+    exchange(big, small)
+    assert big.send(bytes(16384)) == 0
+    exchange(big, small, rounds=100)
+    assert [len(m[2]) for m in small.recv_all()] == [16384]

@@ -77,6 +77,47 @@ def test_nothing_is_taken_after_close():
     assert s.input(20, core.IN_TIME) == core.ERR_CLOSED
 
 
+def test_the_last_counters_stay_readable_after_close_and_not_after_wipe():
+    call = Call(5)
+    call.connect()
+    call.start_sound()
+    call.run_for(2000)
+    before = call.left.session.stats()
+    assert call.left.session.close(call.ticks()) == 0
+    call.drain(call.left)
+    after, track = call.left.session.stats(), call.left.session.track_stats(0)
+    assert after["rtp_received"] == before["rtp_received"] > 50 and after["datagrams_sent"] > before["datagrams_sent"]
+    assert track["packets_received"] == before["rtp_received"]
+    handle = call.left.session._s
+    native.session_wipe(handle)
+    assert native.stats(handle, -1, bytearray(512)) == core.ERR_ARG
+
+
+def test_a_channel_is_sendable_again_only_when_the_refused_message_fits():
+    call = Call(6, left_options={"max_message": 16384, "send_buffer": 20000})
+    call.connect()
+    call.run_until(lambda: call.left.is_open("_reliable") and call.right.is_open("_reliable"), 3000)
+    handle, session = call.left.channels["_reliable"][0], call.left.session
+
+    def told():
+        return sum(kind == core.SENDABLE for _, kind, _ in call.left.events)
+
+    for times, size in enumerate((9000, 16384)):
+        assert session.send_data(call.ticks(), handle, bytes(9000)) == 0
+        if size == 9000:
+            assert session.send_data(call.ticks(), handle, bytes(9000)) == 0
+        assert session.send_data(call.ticks(), handle, bytes(size)) == core.ERR_AGAIN
+        call.drain(call.left)
+        assert told() == times
+        call.run_until(lambda: session.stats()["sctp_buffered"] == 0, 3000)
+        assert told() == times + 1
+        assert session.send_data(call.ticks(), handle, bytes(size)) == 0
+        call.drain(call.left)
+        call.run_for(1000)
+    assert session.send_data(call.ticks(), handle, bytes(16385)) == core.ERR_LIMIT
+    assert sum(len(data) for _, _, data in call.right.received) == 9000 + 9000 + 9000 + 9000 + 16384
+
+
 def test_wiped_memory_holds_no_key():
     s = session()
     assert s.poll() == core.LOCAL
