@@ -44,15 +44,19 @@ static int level_of(uint64_t energy, uint64_t n) {
     return db > LINNET_LEVEL_SILENCE ? LINNET_LEVEL_SILENCE : (int)db;
 }
 
-static uint32_t square(int32_t x) {
-    return (uint32_t)(x * x);
+static uint32_t two_squares(const int16_t *pcm) {
+    return (uint32_t)(pcm[0] * pcm[0]) + (uint32_t)(pcm[1] * pcm[1]); /* 2 x 2^30 fit */
 }
 
 static uint64_t energy_of(const int16_t *pcm, size_t n) {
+    const int16_t *end = pcm + (n & ~(size_t)3);
     uint64_t energy = 0;
-    /* Two squares fit 32 bits (2 x 2^30): half of the 64-bit additions, which small processors feel. */
-    for (; n >= 2; n -= 2, pcm += 2) energy += square(pcm[0]) + square(pcm[1]);
-    if (n) energy += square(pcm[0]);
+    /* By fours, and few 64-bit additions: small processors feel both. */
+    for (; pcm != end; pcm += 4) {
+        energy += two_squares(pcm);
+        energy += two_squares(pcm + 2);
+    }
+    for (end += n & 3; pcm != end; pcm++) energy += (uint32_t)(*pcm * *pcm);
     return energy;
 }
 

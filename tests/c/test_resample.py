@@ -163,6 +163,15 @@ def test_level_at_its_ends():
     assert level(tone(1000, 48000, 0.1, 1.0)) == 3  # a full-scale sine
 
 
+@pytest.mark.parametrize("n", range(1, 13))
+def test_every_sample_of_a_block_of_any_length_counts(n):
+    assert level(np.full(n, -32768)) == 0
+    for at in range(n):
+        samples = np.zeros(n)
+        samples[at] = 32767
+        assert abs(level(samples) - 10 * np.log10(n)) <= 0.51
+
+
 def test_voice_is_what_stands_out_of_a_noise_that_one_gets_used_to():
     meter, r = ffi.new("linnet_meter_t *"), np.random.default_rng(1)
     lib.linnet_meter_init(meter)
