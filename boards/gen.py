@@ -36,7 +36,7 @@ def options(board):
     """{name of a cfg word of linnet.h: value}, names as in firmware/linnet/core.py's config()."""
     found = limit_rules()
     words = {found[name]["x-config"]: value for name, value in board["limits"].items() if "x-config" in found[name]}
-    return {"rate": board["audio"]["rate"], **words}
+    return {"rate": board["audio"]["rate"], "remote_tracks": 2, **words}
 
 
 # --- board.h ---
@@ -120,12 +120,12 @@ def board_py(board, source):
         "heap_kib": board["limits"].get("heap_kib"),
         "opus_complexity": board["limits"].get("opus_complexity"),
         "remote_tracks": board["limits"].get("remote_tracks", 2),
-        "options": {name: value for name, value in options(board).items() if name != "rate"},
+        "room_options": {name: value for name, value in options(board).items() if name != "rate"},
     }
     if board["family"] == "rpi":
         values["alsa"] = (audio.get("alsa_in", "default"), audio.get("alsa_out", "default"))
     lines = [f"# {GUARD.format(source)}",
-             "# options: words of linnet.h's cfg record. drivers: (module of drivers/, I2C address, options)."]
+             "# room_options: for RoomOptions. drivers: (module of drivers/, I2C address, options)."]
     return "\n".join([*lines, *(f"{name} = {value!r}" for name, value in values.items()), ""])
 
 

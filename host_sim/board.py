@@ -19,16 +19,18 @@ SCHEMA = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__)
 
 
 class Board:
-    """What the simulator uses of a board. `rate` is None for a machine without a file: the WAV decides."""
+    """What the simulator uses of a board. `rate` is None for a machine without a file: the WAV decides.
+    `room_options`: the limits that a session takes when it is made, by their names in RoomOptions."""
 
     def __init__(self, name="laptop", rate=None, remote_tracks=3, opus_complexity=None, has_led=True,
-                 has_button=True):
+                 has_button=True, room_options=None):
         self.name = name
         self.rate = rate
         self.remote_tracks = remote_tracks
         self.opus_complexity = opus_complexity
         self.has_led = has_led
         self.has_button = has_button
+        self.room_options = room_options or {"remote_tracks": remote_tracks}  # for RoomOptions
 
 
 def load_board(path):
@@ -57,6 +59,7 @@ def read_board(fields, where="the board"):
     if wrong:
         raise Refused("bad-board", f"{where}: {wrong[0][1]}")
     audio, ui, limits = fields.get("audio", {}), fields.get("ui", {}), fields.get("limits", {})
+    known = load_schema()["properties"]["limits"]["properties"]
     return Board(
         name=fields.get("name", "board"),
         rate=audio.get("rate"),
@@ -64,6 +67,8 @@ def read_board(fields, where="the board"):
         opus_complexity=limits.get("opus_complexity"),
         has_led=ui.get("led", True) is not None,
         has_button=ui.get("talk", True) is not None,
+        room_options={"remote_tracks": 3, **{known[name]["x-config"]: value for name, value in limits.items()
+                                             if "x-config" in known[name]}},
     )
 
 

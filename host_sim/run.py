@@ -124,8 +124,7 @@ class Run:
             self._stop.set()
         port = Port(HostNet(ca_file=setup.ca_file), HostClock(), setup.audio,
                     media_loop=setup.media_loop)
-        options = RoomOptions(remote_tracks=board.remote_tracks, complexity=board.opus_complexity,
-                              device_model=f"Linnet {board.name}"[:64])
+        options = RoomOptions(device_model=f"Linnet {board.name}"[:64], **board.room_options)
         self.device = Device(port, board, lambda: setup.details(port), options, self.report, self._on_room)
         self.screen.board, self.screen.has_led, self.screen.has_button = board.name, board.has_led, board.has_button
         self.terminal = open_terminal(self)

@@ -44,6 +44,8 @@ class Engine:
             flags=(core.DTX if options.dtx else 0) | (core.FEC if options.fec else 0),
             playout_delay_ms=options.playout_delay_ms,
             max_message=options.max_message,
+            send_buffer=options.send_buffer,
+            recv_buffer=options.recv_buffer,
         )
         if port.media_loop:
             self.session = make_session(port, rand_bytes(48), **chosen)

@@ -35,6 +35,8 @@ class RoomOptions:
         fec=False,
         playout_delay_ms=0,
         max_message=65536,
+        send_buffer=0,
+        recv_buffer=0,
         max_signal_message=262144,
         connect_timeout_ms=15000,
         early_reoffer=True,
@@ -50,6 +52,8 @@ class RoomOptions:
         self.fec = fec
         self.playout_delay_ms = playout_delay_ms
         self.max_message = max_message  # bytes of the largest data message taken
+        self.send_buffer = send_buffer  # bytes of data under way; 0: the core's choice, 128 KiB
+        self.recv_buffer = recv_buffer
         self.max_signal_message = max_signal_message
         self.connect_timeout_ms = connect_timeout_ms
         self.early_reoffer = early_reoffer  # ask for a track's section before the server does

@@ -8,6 +8,7 @@ import pytest
 from host_sim.audio import RATES
 from host_sim.board import Board, load_board, load_schema, read_board
 from linnet.errors import Refused
+from linnet.options import RoomOptions
 from tests.host_sim.conftest import REPO
 
 FULL = {
@@ -32,6 +33,14 @@ def test_a_board_file_of_a_real_device_is_taken(tmp_path):
     board = load_board(path)
     assert (board.name, board.rate, board.remote_tracks, board.opus_complexity) == ("s3_box3", 16000, 2, 3)
     assert (board.has_led, board.has_button) == (False, True)
+    assert board.room_options == {"remote_tracks": 2, "complexity": 3}
+
+
+def test_limits_that_a_session_takes_reach_the_room():
+    limits = {"message_bytes": 8192, "send_bytes": 9000, "recv_bytes": 10000, "bitrate": 20000, "jitter_packets": 8}
+    options = RoomOptions(**read_board({"limits": limits}).room_options)
+    assert (options.max_message, options.send_buffer, options.recv_buffer) == (8192, 9000, 10000)
+    assert (options.bitrate, options.remote_tracks) == (20000, 3)
 
 
 def test_what_is_not_said_has_its_default():
