@@ -6,9 +6,10 @@
     python csrc/bind/micropython_build.py source      prints the source tree, ready to build: other ports start here
     python csrc/bind/micropython_build.py lib         prints a folder for MPY_LIB_DIR, which makefiles want to exist
 
-For micropython.mk:
+For micropython.mk, micropython.cmake and natmod/Makefile:
     ... fragment TARGET shared|own SETTING...      make variables: include folders, generated sources
     ... archive TARGET shared|own OPT FLAGS...     one archive of the third-party code for the compiler CC
+    ... cmake FOLDER OPT FLAGS...                  for CMake: such an archive, Mbed TLS in it under other names
     ... natmod TARGET                              make variables for natmod/Makefile
 
 MPY_VERSION  1.26.1 (default) or 1.25.0; MPY_DIR: your own tree instead (nothing is downloaded, nothing in it changed)
@@ -41,22 +42,15 @@ class PortToolchain(Toolchain):
 
     def __init__(self, optimise, flags, **more):
         super().__init__(**more)
+        self.ar = self.tool("ar")
         self.flags = [optimise, *(flag for flag in flags if flag.startswith(MACHINE_FLAGS) and flag not in NOT_OURS)]
 
-    def _third_party_flags(self, recipe):
-        flags = ["-std=gnu11", *self.flags, "-w", "-Werror=implicit-function-declaration",
-                 "-ffunction-sections", "-fdata-sections"]
-        flags += [f"-I{folder}" for folder in recipe.includes]
-        flags += [part for header in recipe.headers for part in ("-include", header)]
-        return flags + ["-D" + define for define in recipe.defines]
+    def _code_flags(self):
+        return [*self.flags, "-ffunction-sections", "-fdata-sections"]
 
-    def archive(self, target, objects):
-        ar = self.cc[0][:-3] + "ar" if self.cc[0].endswith("-gcc") else "ar"
-        part = target.with_suffix(f".{os.getpid()}.part")
-        part.unlink(missing_ok=True)
-        subprocess.run([ar, "crs", str(part), *map(str, objects)], check=True)
-        os.replace(part, target)
-        return target
+    def tool(self, name):
+        """ar, nm or objcopy of this compiler."""
+        return self.cc[0][:-3] + name if self.cc[0].endswith("-gcc") else name
 
 
 def wanted_version(env=os.environ):
@@ -207,6 +201,29 @@ def write_fragment(target, tls, settings):
                          f"LINNET_GENERATED := {' '.join(map(str, generated))}\n")
 
 
+def build_for_cmake(folder, optimise, flags):
+    """liblinnet_third.a, renames.h (a port's own Mbed TLS has the old names), linnet.cmake."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tools = PortToolchain(optimise, flags)
+    archive = folder / "liblinnet_third.a"
+    build_archive(archive, "own", optimise, flags)
+    tls = tools.third_party_archive("mbedtls")
+    listed = subprocess.run([tools.tool("nm"), "-g", "--defined-only", tls], capture_output=True, text=True, check=True)
+    names = sorted({line.split()[2] for line in listed.stdout.splitlines() if len(line.split()) == 3})
+    pairs = folder / "renames.txt"
+    pairs.write_text("".join(f"{name} linnet_{name}\n" for name in names), encoding="utf-8")
+    subprocess.run([tools.tool("objcopy"), f"--redefine-syms={pairs}", archive], check=True)
+    write_if_new(folder / "renames.h", "".join(f"#define {name} linnet_{name}\n" for name in names))
+    recipes = [tools.recipe(name) for name in THIRD_PARTY["own"]]
+    include = [str(path) for recipe in recipes for path in recipe.use_includes] + [str(tools.generated())]
+    defines = [define for recipe in recipes for define in recipe.use_defines]
+    lists = {"INCLUDES": include, "DEFINES": defines}
+    text = "".join(f"set(LINNET_THIRD_{name} {' '.join(f'{chr(34)}{v}{chr(34)}' for v in values)})\n"
+                   for name, values in lists.items())
+    sources = " ".join(f'"{file}"' for file in tools.generated_sources())
+    write_if_new(folder / "linnet.cmake", f"{text}set(LINNET_GENERATED {sources})\n")
+
+
 def natmod_tools():
     """Python packages of MicroPython's mpy_ld.py, apart from the venv's."""
     folder = BUILD / "natmod" / "tools"
@@ -240,8 +257,7 @@ def build_archive(target, tls, optimise, flags):
     for name in THIRD_PARTY[tls]:
         folder = objects / name
         folder.mkdir(parents=True)
-        ar = tools.cc[0][:-3] + "ar" if tools.cc[0].endswith("-gcc") else "ar"
-        subprocess.run([ar, "x", str(tools.third_party_archive(name))], check=True, cwd=folder)
+        subprocess.run([tools.ar, "x", str(tools.third_party_archive(name))], check=True, cwd=folder)
     target.unlink(missing_ok=True)
     tools.archive(target, sorted(objects.glob("*/*.o")))
     shutil.rmtree(objects)
@@ -261,6 +277,8 @@ def main(argv):
                 print(lib_folder())
             case ["fragment", target, ("shared" | "own") as tls, *settings]:
                 write_fragment(Path(target).absolute(), tls, settings)
+            case ["cmake", folder, optimise, *flags]:
+                build_for_cmake(Path(folder).absolute(), optimise, flags)
             case ["natmod", target]:
                 write_natmod(Path(target).absolute())
             case ["archive", target, ("shared" | "own") as tls, optimise, *flags]:
