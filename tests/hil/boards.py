@@ -121,6 +121,26 @@ class Board:
         where = ["mount", str(mount)] if mount else []
         return self._retried(lambda: self._mpremote([*where, "run", str(script)], timeout_s))
 
+    @contextlib.contextmanager
+    def line(self, script):
+        """Starts `script` and gives the file descriptor of the line to it, for tests/hil/link.py."""
+        from mpremote.transport import TransportError
+        from mpremote.transport_serial import SerialTransport
+
+        try:
+            transport = SerialTransport(self.address, self.entry.get("baud", 115200), timeout=START_TIMEOUT_S)
+        except (TransportError, OSError) as error:
+            raise self._no_answer(str(error)) from None
+        try:
+            transport.enter_raw_repl()
+            transport.exec_raw_no_follow(Path(script).read_bytes())
+            yield transport.serial.fileno()
+        except TransportError as error:
+            raise self._no_answer(str(error)) from None
+        finally:
+            with contextlib.suppress(OSError):
+                transport.close()
+
     def _retried(self, action):
         try:
             return action()
@@ -170,9 +190,11 @@ class Board:
             if not self.is_alive():
                 raise self._rebooted("it is gone")
             if time.monotonic() > end:
-                last = bytes(output[-200:]).decode("utf-8", "replace")
-                raise RigFault("timed-out", f"the board {self.name} was not done within {timeout_s:g} s;"
-                               f" its last words: {last!r}", "A faster machine, or a longer limit")
+                text = bytes(output).decode("utf-8", "replace")
+                fault = RigFault("timed-out", f"the board {self.name} was not done within {timeout_s:g} s;"
+                                 f" its last words: {text[-200:]!r}", "A faster machine, or a longer limit")
+                fault.output = text
+                raise fault
 
     def _rebooted(self, why):
         return RigFault("rebooted", f"the board {self.name} rebooted or died: {why}",

@@ -7,10 +7,11 @@ on a board without a file system. Compiled with MicroPython's own cross compiler
 import binascii
 import subprocess
 import tempfile
+import zlib
 from pathlib import Path
 
 LOADER = '''
-import sys, io, os, vfs, binascii
+import sys, io, os, vfs, binascii, deflate
 class _Files:
     def __init__(self, files):
         self.files = files
@@ -37,6 +38,9 @@ class _Files:
             raise OSError(2)
         return io.BytesIO(self.files[path]) if "b" in mode else io.StringIO(self.files[path].decode())
 _files = {}
+def _add(name, text):
+    packed = io.BytesIO(binascii.a2b_base64(text))
+    _files[name] = deflate.DeflateIO(packed, deflate.ZLIB).read()
 '''
 START = '''
 vfs.mount(_Files(_files), "/bundle")
@@ -53,9 +57,8 @@ def pack(files, script, target, mpy_cross=None, march=None):
     for name, content in sorted(files.items()):
         if isinstance(content, Path):
             name, content = _compiled(name, content, mpy_cross, march)
-        lines.append(f"_files[{name!r}] = binascii.a2b_base64(\"\"\"")
-        text = binascii.b2a_base64(content, newline=False).decode()
-        lines.append(text + "\"\"\")\n")
+        text = binascii.b2a_base64(zlib.compress(content, 9), newline=False).decode()
+        lines.append(f"_add({name!r}, '{text}')\n")
     Path(target).write_text("".join(lines) + START + script, encoding="utf-8")
     return target
 

@@ -7,6 +7,7 @@ CFLAGS += -DMP_CONFIGFILE='"$(HIL_DIR)/hil_mpconfig.h"' -I$(HIL_DIR)
 # linnet_units looks inside the core, modhashlib uses its Mbed TLS.
 CFLAGS += $(foreach folder,. include net media,-I$(HIL_CSRC)/$(folder)) $(LINNET_INC)
 LDFLAGS += -Wl,--wrap=mp_hal_stdio_poll -Wl,--wrap=mp_hal_stdin_rx_chr -Wl,--wrap=mp_stack_set_limit
+CSUPEROPT = -O3
 MICROPY_HEAP_SIZE ?= 12582912
 
 SRC_C += $(HIL_DIR)/hil_hal.c $(HIL_DIR)/hil_units.c

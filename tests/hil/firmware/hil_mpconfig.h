@@ -18,6 +18,7 @@
 #define MICROPY_PY_ASYNCIO (1)
 #define MICROPY_PY_SYS_STDIO_BUFFER (1)
 #define MICROPY_KBD_EXCEPTION (1)
+#define MICROPY_REPL_STDIN_BUFFER_MAX (4096) // half of it is the window of mpremote's transfers; see ring[]
 
 // urandom is seeded by the rig: an emulated board has no source of entropy.
 #define MICROPY_PY_OS (1)
