@@ -106,6 +106,16 @@ def test_a_token_server_gives_address_and_token(cli, server, room):
     assert answer["participant_token"] not in ended.out + ended.err + json.dumps(ended.events)
 
 
+def test_a_token_server_may_stand_in_the_environment(cli, server, room):
+    """It may hold a key; what stands in the command line is seen by everybody."""
+    from tests.host_sim.test_cli_bad_input import web_server
+
+    answer = {"server_url": server.url, "participant_token": server.make_token("badge", room)}
+    with web_server(200, json.dumps(answer).encode()) as where:
+        ended = cli("run", "--wav", SENTENCE, "--seconds", "0.5", LINNET_TOKEN_URL=f"http://{where}/?key=k")
+    assert ended.code == 0 and ended.first("joined")["room"] == room
+
+
 # --- TLS ---
 
 
