@@ -25,6 +25,7 @@ from port_udp import Datagrams, readable, reason, wake_waiting, writable
 
 _TCP = const(6)  # IPPROTO_TCP and TCP_NODELAY have these numbers on Linux, macOS and lwIP
 _TCP_NODELAY = const(1)
+_CONN_EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF
 _EISCONN = (106, 56, 127)  # Linux, macOS, lwIP; modules `errno` do not name it
 
 class MpyClock:
@@ -52,6 +53,7 @@ class MpyStream:
         self._sock = sock
         self._inside = inside
         self._early = b""
+        self._is_torn = False  # the TLS layer has let go of the socket, which is still open
         self._writing = asyncio.Lock()
         self._closed = False
 
@@ -65,12 +67,17 @@ class MpyStream:
                 if data:
                     self._early += data
                 elif data is not None:
-                    raise OSError(errno.ECONNRESET)
+                    raise OSError(_CONN_EOF, "Connection reset by peer")
                 elif self._inside.getpeercert(True) is None:
                     await readable(self._sock)
         except (OSError, ValueError) as error:
-            raise _tls_refused(self._unverified, error)
+            raise self._refused(error)
         self._unverified = None
+
+    def _refused(self, error):
+        # Whatever ends a handshake but the end of the stream, MicroPython answers by dropping the socket unclosed.
+        self._is_torn = error.args[:1] != (_CONN_EOF,)
+        return _tls_refused(self._unverified, error)
 
     async def read(self, n):
         if self._early:
@@ -101,7 +108,7 @@ class MpyStream:
                 self._unverified = None
             except (OSError, ValueError) as error:
                 if self._unverified is not None:
-                    raise _tls_refused(self._unverified, error)
+                    raise self._refused(error)
                 raise Closed("ws-closed", "the connection broke: " + reason(error))
             if view:
                 raise Closed("ws-closed", "the connection is closed")
@@ -110,7 +117,7 @@ class MpyStream:
         if not self._closed:
             self._closed = True
             wake_waiting(self._sock)
-            self._inside.close()
+            (self._sock if self._is_torn else self._inside).close()
 
 
 class MpyNet(Datagrams):

@@ -113,10 +113,9 @@ class LocalAudioTrack(RemoteObject):
     def bring(self, link):
         if self._link is None:
             found = link.ask("track", self.name, self._is_muted)
-            number = found._number
-            link.adopt(self, number)
-            RemoteObject.__init__(self, link, number, "LocalAudioTrack")
-            found.__dict__["_number"] = None
+            found._finalizer.detach()
+            link.adopt(self, found._number)
+            RemoteObject.__init__(self, link, found._number, found._kind)
 
     def mute(self):
         if self._link is None:
@@ -135,6 +134,7 @@ class MicroPythonPeer(OurPeer):
         self.process = process or MpyProcess()
         self._options = (rate if has_audio else 0, str(ca_file) if ca_file else None, addresses, one_way_s)
         self._knows_the_time = know_the_time
+        self._is_closed = False
         self._peer = self._audio = self._room = self._send = None
         self.joined_from = None
 
@@ -179,6 +179,9 @@ class MicroPythonPeer(OurPeer):
         return self
 
     async def close(self):
+        if self._is_closed:
+            return
+        self._is_closed = True
         if self._peer is not None:
             await self.room.disconnect()
         if self._is_own_process:
@@ -208,7 +211,8 @@ class MicroPythonPeer(OurPeer):
             link.ask("module", module, name, link.wrap(old))
 
     def newest_token(self):
-        return self.process.link.ask("reveal", self.room._engine.signal.token._number)
+        token = self.room._engine.signal.token
+        return self.process.link.ask("reveal", token._number)
 
     # What the process says.
 

@@ -33,8 +33,8 @@ class RemoteObject:
     """Something in the process; its attributes are asked for one by one."""
 
     def __init__(self, link, number, kind):
-        self.__dict__.update(_link=link, _number=number, _kind=kind)
-        weakref.finalize(self, link.release, number)
+        finalizer = weakref.finalize(self, link.release, number)
+        self.__dict__.update(_link=link, _number=number, _kind=kind, _finalizer=finalizer)
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -375,9 +375,8 @@ class Link:
         return found
 
     def adopt(self, thing, number):
-        """From now on `thing` is what stands for that number, which came once."""
+        """From now on `thing` is what stands for that number."""
         self._known[number] = thing
-        self._received[number] += 1
 
 
 def _described(error):

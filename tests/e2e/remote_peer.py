@@ -29,7 +29,7 @@ from port_mpy import MpyClock, MpyNet  # noqa: E402
 from port_udp import readable  # noqa: E402
 from port_unix import UnixMachine  # noqa: E402
 
-RING_MS = 120
+RING_MS = 250
 BUILT_IN = {"ValueError": ValueError, "TypeError": TypeError, "KeyError": KeyError, "RuntimeError": RuntimeError,
             "AssertionError": AssertionError}
 
@@ -69,8 +69,8 @@ class LinkAudio:
             self._to_say = self._to_say[n:]
             self._taken += n // 2
             self._ends_at = self._filled + n // 2
-        for i in range(n, len(buf)):
-            buf[i] = 0
+        if n < len(buf):
+            buf[n:] = bytes(len(buf) - n)
         self._filled += len(buf) // 2
 
     def ring_heard(self, buf):
@@ -168,6 +168,7 @@ class Link:
         self._functions = {}  # number there -> function here that calls it
         self._function_numbers = {}  # and back, by id
         self._calls = {}  # number -> Waiting
+        self._new = set()  # numbers of requests whose task has not run yet
         self._tasks = {}  # number of a request -> task that works for it
         self._count = 0
         self.watched = []  # every task that asyncio was asked for
@@ -317,12 +318,14 @@ class Link:
         target = self._objects[number]
         result = (getattr(target, name) if name else target)(*self.unwrap(args), **self.unwrap(more))
         if iscoroutine(result):
+            self._new.add(request)
             self._tasks[request] = asyncio.create_task(self._work(request, result))
             self.send(["later", request])
         else:
             self.send(["done", request, self.wrap(result)])
 
     async def _work(self, request, coroutine):
+        self._new.discard(request)
         try:
             self.send(["done", request, self.wrap(await coroutine)])
         except BaseException as error:
@@ -334,6 +337,10 @@ class Link:
         task = self._tasks.get(request)
         if task is not None:
             task.cancel()
+        if request in self._new:  # it will never begin
+            self._new.discard(request)
+            del self._tasks[request]
+            self.send(["failed", request, self.wrap(asyncio.CancelledError())])
 
     def do_answer(self, call, value, error):
         waiting = self._calls.pop(call, None)

@@ -193,7 +193,7 @@ async def test_an_old_server_is_told_apart(join, linnet):
 
 
 @pytest.mark.asyncio
-async def test_another_version_of_rpc_is_refused_both_ways(join, linnet, monkeypatch):
+async def test_another_version_of_rpc_is_refused_both_ways(join, linnet):
     badge, ann = await pair(linnet, join)
     other = await linnet("other")
     await other.wait_for_participant(badge.identity)
@@ -204,7 +204,7 @@ async def test_another_version_of_rpc_is_refused_both_ways(join, linnet, monkeyp
         # A caller of version 9, and a callee of the wheel: the answer is the wheel's.
         assert (await failure_of(other.call_rpc(ann.identity, "echo"))).code == Code.UNSUPPORTED_VERSION
     answers = []
-    monkeypatch.setattr(other.room._rpc, "on_response", answers.append)
+    other.room._rpc.on_response = answers.append
     await other.room._data.send(
         {"rpc_request": {"id": "nine", "method": "echo", "payload": "", "response_timeout_ms": 5000, "version": 9}},
         True, (badge.identity,))
@@ -214,9 +214,9 @@ async def test_another_version_of_rpc_is_refused_both_ways(join, linnet, monkeyp
 
 
 @pytest.mark.asyncio
-async def test_silence_ends_at_the_limit(linnet, monkeypatch):
+async def test_silence_ends_at_the_limit(linnet):
     deaf, slow, badge = await linnet("deaf"), await linnet("slow"), await linnet("badge")
-    monkeypatch.setattr(deaf.room._rpc, "on_request", lambda *_: None)
+    deaf.room._rpc.on_request = lambda *_: None
     answer = asyncio.Event()
 
     async def never(call):
