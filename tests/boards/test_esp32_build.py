@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -92,6 +93,30 @@ def test_the_board_folder_names_files_that_exist():
     for file in folder.glob("sdkconfig.*"):
         for line in file.read_text().splitlines():
             assert not line or re.fullmatch(r"#.*|CONFIG_[A-Z0-9_]+=(y|n|\d+)", line), (file.name, line)
+
+
+def test_limits_and_pins_reach_the_module_s_build():
+    """micropython.cmake forces the header that mpconfigboard.cmake names on the core and the port."""
+    assert "set(LINNET_BOARD_H ${LINNET_OUT}/board.h)" in (FOLDER / "linnet_s3" / "mpconfigboard.cmake").read_text()
+    assert "LINNET_BOARD_H" in (rules.REPO / "csrc" / "bind" / "micropython.cmake").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("cmake"), reason="needs cmake: apt install cmake")
+def test_cmake_reads_the_board_s_settings(tmp_path):
+    board, _ = rules.load(rules.find("s3_box3"))
+    gen.write(board, "x", tmp_path / "out")
+    script = tmp_path / "try.cmake"
+    script.write_text(f'set(MICROPY_BOARD_DIR "{FOLDER}/linnet_s3")\ninclude("${{MICROPY_BOARD_DIR}}/mpconfigboard.cmake")'
+                      '\nmessage("${IDF_TARGET} ${LINNET_BOARD_H} ${SDKCONFIG_DEFAULTS}")\n')
+
+    def run(**changes):
+        return subprocess.run(["cmake", "-P", script], capture_output=True, text=True, env={**os.environ, **changes})
+
+    told = run(LINNET_OUT=str(tmp_path / "out")).stderr
+    assert told.startswith("esp32s3 ") and "sdkconfig.linnet" in told and "sdkconfig.secure" not in told
+    assert "sdkconfig.secure" in run(LINNET_OUT=str(tmp_path / "out"), SECURE="1").stderr
+    lost = run(LINNET_OUT=str(tmp_path))
+    assert lost.returncode and "make -C boards/esp32 BOARD=" in lost.stderr
 
 
 @pytest.fixture(scope="module")
