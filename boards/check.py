@@ -132,7 +132,7 @@ def flash_table(sound, text, frozen_bytes, report):
         report.findings(rules.check_flash(board, app), path)
         made = {row[0]: row[4] for row in rules.partitions(board)[0]}
         rows.append([name, board["flash_kib"], "~" + kib(base), kib(text["core"] + text["port"] + text["module"]),
-                     kib(text["opus"]), kib(text["mbedtls"]), kib(text["nanopb"] + text["speexdsp"]),
+                     kib(text["opus"]), kib(text["mbedtls"]), kib(text["nanopb"]),
                      kib(frozen_bytes), "~" + kib(app), kib(made["ota_0"]), f"{100 * (1 - app / made['ota_0']):.0f} %",
                      kib(made["vfs"])])
     table(["board, KiB of flash", "flash", "MicroPython", "Linnet", "Opus", "Mbed TLS", "other", "frozen", "app",

@@ -22,7 +22,7 @@ IDF = rules.REPO / "tests" / "esp_idf"
 FOLDER = BUILD / "boards" / "s3"
 # As the firmware: small, and what is not called can go.
 CODE = ["-Os", "-ffunction-sections", "-fdata-sections", "-fno-common"]
-THIRD_PARTY = ("opus", "mbedtls", "nanopb", "speexdsp")
+THIRD_PARTY = ("opus", "mbedtls", "nanopb")
 
 
 class MissingToolchain(Exception):

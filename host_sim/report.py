@@ -66,9 +66,9 @@ def versions(ending):
 
 
 def _pins(data):
-    """(name, version) of the C libraries: the first pin of each is the one that is built."""
-    for name, entry in data.items():
-        yield name, entry["pin"][0]["version"]
+    """(name, version) of the C libraries in the native module: the first pin of each is the one that is built."""
+    for name in ("opus", "mbedtls", "nanopb"):
+        yield name, data[name]["pin"][0]["version"]
 
 
 # --- the page ---

@@ -13,7 +13,7 @@ OBJECTS = ROOT / "build" / "core"
 LIBC = {"memcpy", "memmove", "memset", "memcmp"}
 # What the compiler may add by itself: position-independent code and the stack protector's check.
 COMPILER = {"_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
-SEAMS = ("linnet_", "opus_", "mbedtls_", "pb_", "livekit_", "speex_")
+SEAMS = ("linnet_", "opus_", "mbedtls_", "pb_", "livekit_")
 # The one permitted variable: which arena the TLS backend allocates from, thread-local.
 BACKEND = {"crypto_arena.o"}
 

@@ -102,7 +102,7 @@ class Toolchain:
         """For a C file that includes headers of csrc/ and of the third party; without the warnings (STRICT)."""
         flags = self._base_flags() + [f"-I{CSRC / folder}" for folder in INCLUDE_FOLDERS]
         flags.append(f"-I{self.generated()}")
-        for name in recipes.RECIPES:
+        for name in recipes.LINKED:
             recipe = self.recipe(name)
             flags += [part for folder in recipe.use_includes for part in ("-isystem", str(folder))]
             flags += ["-D" + define for define in recipe.use_defines]
@@ -116,7 +116,7 @@ class Toolchain:
 
     def include_dirs(self):
         ours = [CSRC / folder for folder in INCLUDE_FOLDERS] + [self.generated()]
-        return ours + [folder for name in recipes.RECIPES for folder in self.recipe(name).use_includes]
+        return ours + [folder for name in recipes.LINKED for folder in self.recipe(name).use_includes]
 
     def sanitizer_env(self):
         """What a Python that loads a sanitized module must be started with."""
@@ -260,8 +260,8 @@ class Toolchain:
                 shutil.rmtree(old, ignore_errors=True)
 
     def third_party_archives(self):
-        """In link order: users of a library come before it."""
-        return [self.third_party_archive(name) for name in ("opus", "mbedtls", "nanopb", "speexdsp")]
+        """What a program is linked with, in link order."""
+        return [self.third_party_archive(name) for name in recipes.LINKED]
 
     # --- the core ---
 

@@ -30,7 +30,7 @@ from build_tools import BUILD, CSRC, REPO, BuildError, Toolchain, fetch, say  # 
 from protobuf_build import GeneratorError  # noqa: E402
 
 DEFAULT_VERSION = "1.26.1"
-THIRD_PARTY = {"shared": ("opus", "nanopb", "speexdsp"), "own": ("opus", "nanopb", "speexdsp", "mbedtls")}
+THIRD_PARTY = {"shared": ("opus", "nanopb"), "own": ("opus", "nanopb", "mbedtls")}
 NATMOD_TOOLS = ("pyelftools==0.33", "ar==1.0.0")
 # Of the port's flags those that choose machine and ABI, and where the C library is.
 MACHINE_FLAGS = ("-m", "-f", "--specs", "-isystem", "--sysroot", "-target")
@@ -157,6 +157,15 @@ def manifest(out):
     return write_if_new(out / "manifest.py", "".join(lines))
 
 
+def forget_another_build(build, tree):
+    """Objects of another source tree or compiler look up to date to make; they are not."""
+    made_of, stamp = f"{tree}\n{Toolchain().identity()}", build / "linnet.stamp"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != made_of:
+        shutil.rmtree(build, ignore_errors=True)
+        build.mkdir(parents=True)
+        stamp.write_text(made_of, encoding="utf-8")
+
+
 def build_unix():
     need_packages()
     out = out_folder()
@@ -165,6 +174,7 @@ def build_unix():
         tree = source_tree()
         cross = build_mpy_cross(tree, out)
         build = out / "obj"
+        forget_another_build(build, tree)
         fresh = not (build / "micropython").exists()
         if fresh:
             say(f"micropython: compiling {wanted_version()} with the core (about a minute)")

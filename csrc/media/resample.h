@@ -1,11 +1,14 @@
 /* Sample rate conversion between any two of the nine device rates: windowed sinc, exact rational
  * phase.
  *
- * Our own rather than speexdsp's, because that one allocates its state, needs libm and builds its
- * tables in floating point (so its output differs between machines). Integers only: the same bytes
- * everywhere. One 4 KiB table in flash, linear interpolation between its entries. Not implemented:
- * a changing ratio. Invariant: after any number of calls, outputs made = ceil(inputs taken x out /
- * in) exactly: no drift, ever. */
+ * Our own rather than speexdsp's, which is the judge in tests/c/test_resample_peer.py. Its
+ * fixed-point build is no cleaner at the rates Opus does not know (78 dB in the worst case against
+ * 84) and needs 1.1 M instructions per frame between 44.1 and 48 kHz against 0.7 M (between 32 and
+ * 48 kHz 0.36 M: python -m tests.bench resample); it allocates its state, needs libm and makes its
+ * tables in floating point, so that its output differs between machines. Integers only: the same
+ * bytes everywhere. One 4 KiB table in flash, linear interpolation between its entries. Not
+ * implemented: a changing ratio. Invariant: after any number of calls, outputs made = ceil(inputs
+ * taken x out / in) exactly: no drift, ever. */
 #ifndef LINNET_RESAMPLE_H
 #define LINNET_RESAMPLE_H
 

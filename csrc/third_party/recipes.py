@@ -83,11 +83,14 @@ def nanopb(tree, arithmetic, machine):
 
 
 def speexdsp(tree, arithmetic, machine):
-    """The resampler alone, under names of our own so that a system libspeexdsp cannot be mixed in."""
+    """The resampler alone: the judge of ours in the tests, part of no program (csrc/media/resample.h says why). Under
+    names of our own, so that a system libspeexdsp cannot be mixed in."""
     use = ["OUTSIDE_SPEEX", "RANDOM_PREFIX=linnet_speex"]
     return Recipe([([tree / "libspeexdsp" / "resample.c"], [])],
                   [tree / "include" / "speex", tree / "libspeexdsp"], ["FIXED_POINT", *use],
                   [tree / "include" / "speex"], use)
 
 
+# What programs are linked with; users of a library come before it.
+LINKED = ("opus", "mbedtls", "nanopb")
 RECIPES = {"opus": opus, "mbedtls": mbedtls, "nanopb": nanopb, "speexdsp": speexdsp}

@@ -14,6 +14,7 @@ NAMES = {
     "memory": "bytes of session memory (gate)",
     "srtp": "nanoseconds per packet, beside libsrtp",
     "dtls": "handshakes: CPU time, and virtual time on bad networks",
+    "resample": "our resampler beside speexdsp's: how clean, instructions, bytes",
     "media": "CPU of the audio path per frame, beside libopus alone",
     "join": "time from connect() to the first decoded remote sound, beside the livekit wheel",
     "call": "CPU and memory of one device in a call, beside the livekit wheel and aiortc",

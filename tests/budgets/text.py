@@ -46,7 +46,7 @@ def measure(tools):
     """{"stun text": bytes, "stun rodata": ...}, with "core" for all of ours and what serves it."""
     modules = defaultdict(lambda: [0, 0])
     objects = tools.core_objects()
-    archives = {name: tools.third_party_archive(name) for name in ("opus", "mbedtls", "nanopb", "speexdsp")}
+    archives = {name: tools.third_party_archive(name) for name in ("opus", "mbedtls", "nanopb")}
     names = [module_of(file) for file in objects] + list(archives)
     for name, (text, rodata) in zip(names, sections(tools, [*objects, *archives.values()]), strict=True):
         modules[name][0] += text
