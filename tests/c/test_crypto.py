@@ -294,6 +294,21 @@ def test_memory_without_an_arena_is_refused_and_foreign_memory_is_not_freed(c):
         assert a.arena.foreign == 2 and a.arena.in_use == 0
 
 
+def test_a_library_that_is_shared_serves_calls_from_outside_with_the_programs_own_memory():
+    """MicroPython's tls module selects no arena (bind/mbedtls_shared.h)."""
+    shared = load_with_crypto("crypto_shared", defines=["LINNET_TLS_OUTSIDE_CALLOC=calloc",
+                                                        "LINNET_TLS_OUTSIDE_FREE=free"])
+    outside = shared.lib.linnet_tls_calloc(100, 8)
+    assert bytes(shared.ffi.buffer(outside, 800)) == bytes(800)
+    with Arena(shared, 1024) as a:
+        assert 0 < a.offset(a.calloc(16)) < 1024
+        assert a.calloc(2000) == shared.ffi.NULL, "the core gets nothing beyond its arena"
+        a.free(outside)
+        assert a.arena.foreign == 1, "nor does it free what is not its own"
+    shared.lib.linnet_tls_free(outside)
+    shared.lib.linnet_tls_free(shared.ffi.NULL)
+
+
 def test_arenas_nest(c):
     with Arena(c, 1024) as outer:
         with Arena(c, 1024) as inner:
