@@ -135,7 +135,7 @@ def flash_table(sound, text, frozen_bytes, report):
                      kib(text["opus"]), kib(text["mbedtls"]), kib(text["nanopb"]),
                      kib(frozen_bytes), "~" + kib(app), kib(made["ota_0"]), f"{100 * (1 - app / made['ota_0']):.0f} %",
                      kib(made["vfs"])])
-    table(["board, KiB of flash", "flash", "MicroPython", "Linnet", "Opus", "Mbed TLS", "other", "frozen", "app",
+    table(["board, KiB of flash", "flash", "MicroPython", "Linnet", "Opus", "Mbed TLS", "nanopb", "frozen", "app",
            "slot, twice", "free", "files"], rows)
 
 
@@ -149,7 +149,7 @@ def run(names, out_measured=None):
         text = measure_text(esp32, report)
         print("frozen manifest:")
         size = measure_frozen(esp32, report)
-        if out_measured and not report.skips:
+        if out_measured and not report.skips and not report.errors:
             out_measured.write_text(json.dumps({"text": text, "frozen": size}, indent=2) + "\n", encoding="utf-8")
     print("RAM (session: measured with this machine's pointers, so no more on the board):")
     ram_table(sound, report)
