@@ -19,6 +19,8 @@ FUZZ_SECONDS ?= 20
 # Not the tests of sound against real peers: they measure time, which the sanitizers stretch.
 SANITIZE_TESTS ?= $(wildcard tests/c tests/app tests/scenario tests/interop tests/test_parity.py tests/e2e/test_data.py)
 SANITIZE_SEEDS ?= 50
+# test_rig.py and test_peers.py are about the other side alone.
+MICROPYTHON_TESTS ?= $(filter-out %/test_rig.py %/test_peers.py,$(wildcard tests/e2e/test_*.py)) $(wildcard tests/host_sim/test_cli_*.py)
 
 # The first Python that is new enough; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -46,6 +48,10 @@ micropython: venv-build ## build/micropython/micropython: MicroPython's unix por
 .PHONY: test
 test: venv-test extension livekit-server ## every test, against a real livekit-server too
 	$(RUN) -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-micropython
+test-micropython: venv-test extension livekit-server micropython ## the end-to-end tests and those of the command line, with Linnet on MicroPython
+	LINNET_INTERPRETER=micropython $(RUN) -m pytest $(MICROPYTHON_TESTS) $(PYTEST_ARGS)
 
 .PHONY: server
 server: venv-build livekit-server ## build the pinned livekit-server into the cache (80 s, once)

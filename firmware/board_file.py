@@ -8,10 +8,29 @@ from linnet.errors import Refused
 from port_udp import reason
 from wav import RATES
 
-_LIMITS = {
-    "remote_tracks": (1, 8),
-    "opus_complexity": (0, 10),
-}
+# Those that boards/schema.json knows (a test compares), and the two that count here.
+LIMITS = (
+    "remote_tracks",
+    "jitter_packets",
+    "opus_packet_bytes",
+    "jitter_bytes",
+    "packet_ms",
+    "rtx_packets",
+    "rtx_bytes",
+    "datagram_bytes",
+    "dtls_queue",
+    "tls_arena_bytes",
+    "ice_remote_candidates",
+    "ice_pairs",
+    "opus_complexity",
+    "bitrate",
+    "playout_delay_ms",
+    "message_bytes",
+    "send_bytes",
+    "recv_bytes",
+    "heap_kib",
+)
+_USED = {"remote_tracks": (1, 8), "opus_complexity": (0, 10)}
 
 
 class Board:
@@ -30,12 +49,17 @@ class Board:
 def load_board(path):
     """The Board of a JSON file. Raises Refused("file-missing") or Refused("bad-board")."""
     try:
-        with open(path) as file:
-            fields = json.loads(file.read())
+        with open(path, "rb") as file:
+            try:
+                fields = json.load(file)
+            except ValueError:
+                # It is read byte by byte, up to the one that is wrong.
+                at = file.tell()
+                file.seek(0)
+                line = file.read(at).rstrip().count(b"\n") + 1
+                raise Refused("bad-board", "%s is no JSON: something is wrong in line %d" % (path, line))
     except OSError as error:
         raise Refused("file-missing", "the board file %s cannot be read: %s" % (path, reason(error)))
-    except ValueError:
-        raise Refused("bad-board", "%s is no JSON" % path)
     try:
         return _read(fields)
     except ValueError as error:
@@ -49,7 +73,11 @@ def _read(fields):
     if "audio" in fields and audio.get("rate") not in RATES:
         known = ", ".join([str(rate) for rate in RATES])
         raise ValueError("audio.rate must be one of %s" % known)
-    for name, (low, high) in _LIMITS.items():
+    for name in limits:
+        if name not in LIMITS:
+            known = ", ".join(["limits." + one for one in LIMITS])
+            raise ValueError("there is no limits.%s; known are %s" % (name, known))
+    for name, (low, high) in _USED.items():
         value = limits.get(name, low)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError("limits.%s must be a whole number from %d to %d" % (name, low, high))

@@ -67,8 +67,10 @@ def parse(arguments):
     """Options of a list of arguments. Raises Wrong."""
     options, given = Options(), []
     rest = list(arguments)
-    if rest and rest[0] == "run":
-        rest.pop(0)
+    if rest and not rest[0].startswith("-"):
+        command = rest.pop(0)
+        if command != "run":
+            raise Wrong("there is no command %s, only run" % redact(command))
     while rest:
         word = rest.pop(0)
         if word in ("--help", "-h"):

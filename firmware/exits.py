@@ -11,15 +11,15 @@ ENDED = 7
 NOT_BUILT = 8
 
 TABLE = (
-    (OK, "ended as asked: --seconds are over, or the program returned"),
-    (APP_FAILED, "the program failed (--app)"),
+    (OK, "ended as asked: --seconds are over, the program returned, or q"),
+    (APP_FAILED, "the program failed (--app), or the demo did not show what it must"),
     (BAD_INPUT, "wrong options, or a file that cannot be used (WAV, board, program, CA, events)"),
     (REFUSED, "refused: token, grant, room, certificate, or no LiveKit server of our kind"),
     (NETWORK, "no way to the server, no answer in time, or the connection was lost: a retry may help"),
     (MEDIA, "signalling works, sound and data do not: UDP, ICE, DTLS or a protocol error"),
     (AUDIO, "no microphone or speaker"),
     (ENDED, "the server ended the session"),
-    (NOT_BUILT, "this MicroPython was built without the core"),
+    (NOT_BUILT, "the native core, the server or the demo's packages are missing"),
     (130, "Ctrl-C; 143 for SIGTERM, 129 when the terminal was closed. The room was left properly"),
 )
 

@@ -11,8 +11,10 @@ if __name__ == "__main__":
     if sys.platform in ("linux", "darwin"):
         if "/" in __file__:
             sys.path.insert(0, __file__.rpartition("/")[0])  # the folder of this file, before the frozen ones
-        import main_unix
-
+        try:
+            import main_unix
+        except KeyboardInterrupt:
+            sys.exit(130)
         main_unix.main(sys.argv[1:])
     else:
         import main_board

@@ -45,7 +45,8 @@ class Setup:
         audio = self._audio(options)
         net = MpyNet(port_unix.UnixMachine(options.ca))
         home = os.getenv("LINNET_STORE") or (os.getenv("HOME") or ".") + "/.linnet"
-        self.port = Port(net, MpyClock(), audio, MpyStore(port_unix.private_folder(home)), media_loop=options.driver == "native")
+        store = MpyStore(home, port_unix.private_folder)
+        self.port = Port(net, MpyClock(), audio, store, media_loop=options.driver == "native")
 
         async def details():
             found = await source.fetch(self.port)
@@ -171,6 +172,8 @@ class Program:
             self.run = Run(setup, self.journal, self.watch, in_words, self._tell, options.verbose)
             self.run.cpu_s = time.clock
             code = self._run(setup, signals)
+        except KeyboardInterrupt:
+            code = 130
         except LinnetError as problem:
             error = problem
             code = _tell_error(error)
@@ -188,9 +191,15 @@ class Program:
     def _run(self, setup, signals):
         run = self.run
         try:
-            asyncio.run(self._work(run, signals))
-        except KeyboardInterrupt:  # where signals() gives nothing
-            self.signal_code = 130
+            task = asyncio.create_task(run())
+            if signals is not None:
+                asyncio.create_task(self._hear(run, signals))
+            while True:
+                try:
+                    asyncio.get_event_loop().run_until_complete(task)
+                    break
+                except KeyboardInterrupt:
+                    self._asked(130, "Ctrl-C")  # and on with the loop
         except LinnetError:
             raise
         except SystemExit:
@@ -207,23 +216,20 @@ class Program:
             self._say(clean(in_short(facts)))
         return exits.OK
 
-    async def _work(self, run, signals):
-        if signals is not None:
-            asyncio.create_task(self._hear(run, signals))
-        await run()
-
     async def _hear(self, run, signals):
-        """The first signal asks the program to leave, the second ends it at once; so does the limit."""
         while True:
             await readable(signals)
             found = port_unix.signal_in(signals)
-            if found is None:
-                continue
-            if self.signal_code is not None:
-                raise SystemExit(self.signal_code)
-            self.signal_code = 128 + found[0]
-            run.stop(found[1])
-            asyncio.create_task(self._limit())
+            if found is not None:
+                self._asked(128 + found[0], found[1])
+
+    def _asked(self, code, why):
+        """The first signal asks the program to leave, the second ends it at once; so does the limit."""
+        if self.signal_code is not None:
+            raise SystemExit(self.signal_code)
+        self.signal_code = code
+        self.run.stop(why)
+        asyncio.create_task(self._limit())
 
     async def _limit(self):
         await asyncio.sleep(_LIMIT_S)
@@ -261,4 +267,8 @@ def _print_error(text):
 
 def main(arguments):
     """Never returns: ends the process with one of the codes in exits.py."""
-    sys.exit(Program().main(arguments))
+    try:
+        code = Program().main(arguments)
+    except KeyboardInterrupt:  # before anything was open
+        code = 130
+    sys.exit(code)

@@ -260,10 +260,11 @@ async def _connect(sock, name):
 
 
 class MpyStore:
-    """linnet.port.Store: a file for each key in a folder of the file system."""
+    """linnet.port.Store: a file for each key in a folder, which `make_folder(path)` makes when it is first needed."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, make_folder=os.mkdir):
         self._folder = folder
+        self._make_folder = make_folder
 
     def get(self, key, default=None):
         try:
@@ -275,7 +276,7 @@ class MpyStore:
     def set(self, key, value):
         path = self._folder + "/" + key
         try:
-            os.mkdir(self._folder)
+            self._make_folder(self._folder)
         except OSError:
             pass  # it is there; if not, open() says why
         if value is None:

@@ -89,9 +89,8 @@ def _address_towards(text, family):
 
 
 def private_folder(path):
-    """Make a folder that only its owner reads, if it is not there; its path."""
+    """Make a folder that only its owner reads, if it is not there."""
     _libc.func("i", "mkdir", "si")(path, 0o700)
-    return path
 
 
 def memory_kib(name="VmHWM"):
@@ -108,8 +107,10 @@ def memory_kib(name="VmHWM"):
 
 # --- signals ---
 
-# A handler in Python would run in the middle of anything: so the signals are held back and read from a descriptor.
-_SIGNALS = {1: "the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}
+# A handler in Python would run in the middle of anything: so these are held back and read from a descriptor, when the
+# event loop comes to it. Ctrl-C is not among them: MicroPython makes a KeyboardInterrupt of it, also in a program that
+# never gives way.
+_SIGNALS = {1: "the terminal was closed", 15: "SIGTERM"}
 _SIG_BLOCK = const(0)
 _NONBLOCK_CLOEXEC = const(0o2004000)
 

@@ -125,6 +125,9 @@ class Run:
                 ended.append(None)
             except asyncio.CancelledError:
                 raise
+            except KeyboardInterrupt:  # in the middle of the program: as when it comes at any other moment
+                self.stop("Ctrl-C")
+                raise
             except BaseException as error:
                 ended.append(error)
             finally:

@@ -21,6 +21,11 @@ MICROPYTHON = os.environ.get("LINNET_INTERPRETER") == "micropython"
 SENTENCE = REPO / "host_sim" / "assets" / "badge_sentence.wav"
 
 
+def not_on_micropython(reason):
+    """A test of what only the simulator has."""
+    return pytest.mark.skipif(MICROPYTHON, reason=reason)
+
+
 @pytest.fixture(scope="session")
 def start_server(tmp_path_factory, request):
     """start_server(**options) gives a running LiveKitServer that ends with the session."""

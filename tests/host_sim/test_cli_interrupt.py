@@ -10,7 +10,7 @@ import wave
 import pytest
 
 from host_sim import exits
-from tests.host_sim.conftest import SENTENCE, end, start
+from tests.host_sim.conftest import SENTENCE, end, not_on_micropython, start
 from tests.host_sim.test_cli_session import participants, started
 
 # From the first moment in which the program has anything open, through the join, into the call.
@@ -142,6 +142,7 @@ def test_a_second_ctrl_c_ends_at_once(server, room, tmp_path, text):
     assert ended.seconds < 3
 
 
+@not_on_micropython("MicroPython takes SIGTERM when its event loop turns; Ctrl-C ends such an app")
 def test_an_app_that_never_gives_way_is_ended_by_one_sigterm(server, room, tmp_path):
     process, events = app_running(server, room, tmp_path, BUSY)
     process.terminate()
