@@ -13,7 +13,7 @@ For micropython.mk, micropython.cmake and natmod/Makefile:
     ... natmod TARGET                              make variables for natmod/Makefile
 
 MPY_VERSION  1.26.1 (default) or 1.25.0; MPY_DIR: your own tree instead (nothing is downloaded, nothing in it changed)
-FROZEN       1: firmware/ is frozen into the binary by firmware/manifest.py; default 0, it is read from the folder
+FROZEN       1: firmware/ is frozen into the binary; default 0, programs find it through MICROPYPATH or sys.path
 """
 
 import hashlib
@@ -153,7 +153,7 @@ def write_if_new(file, text):
 def manifest(out):
     lines = ['include("$(MPY_DIR)/extmod/asyncio")\n']
     if os.environ.get("FROZEN") == "1":
-        lines.append(f'include("{REPO / "firmware" / "manifest.py"}")\n')
+        lines.append(f'include("{REPO / "firmware" / "manifest.py"}", unix=1)\n')
     return write_if_new(out / "manifest.py", "".join(lines))
 
 
@@ -224,9 +224,9 @@ def build_for_cmake(folder, optimise, flags):
     pairs.write_text("".join(f"{name} linnet_{name}\n" for name in names), encoding="utf-8")
     subprocess.run([tools.tool("objcopy"), f"--redefine-syms={pairs}", archive], check=True)
     write_if_new(folder / "renames.h", "".join(f"#define {name} linnet_{name}\n" for name in names))
-    recipes = [tools.recipe(name) for name in THIRD_PARTY["own"]]
-    include = [str(path) for recipe in recipes for path in recipe.use_includes] + [str(tools.generated())]
-    defines = [define for recipe in recipes for define in recipe.use_defines]
+    parts = [tools.recipe(name) for name in THIRD_PARTY["own"]]
+    include = [str(path) for recipe in parts for path in recipe.use_includes] + [str(tools.generated())]
+    defines = [define for recipe in parts for define in recipe.use_defines]
     lists = {"INCLUDES": include, "DEFINES": defines}
     text = "".join(f"set(LINNET_THIRD_{name} {' '.join(f'{chr(34)}{v}{chr(34)}' for v in values)})\n"
                    for name, values in lists.items())
