@@ -68,7 +68,11 @@ def opus(tree, arithmetic, machine):
         files += lists["CELT_SOURCES_ARM_NEON_INTR"] + lists["SILK_SOURCES_ARM_NEON_INTR"]
     groups.insert(0, ([tree / file for file in files], []))
     folders = ["include", "celt", "silk", "silk/fixed" if fixed else "silk/float", "."]
-    return Recipe(groups, [tree / folder for folder in folders], defines, [tree / "include"])
+    includes, narrow = [tree / folder for folder in folders], REPO / "csrc" / "opus_narrow.h"
+    if not (fixed and machine in ("x86_64", "aarch64", "arm64")):
+        return Recipe(groups, includes, defines, [tree / "include"])
+    return Recipe(groups, [*includes, narrow.parent], defines, [tree / "include"],
+                  headers=[narrow.name], config=[narrow])
 
 
 def mbedtls(tree, arithmetic, machine):
