@@ -141,7 +141,7 @@ class WavAudio:
 
     def loop_start(self, loop):
         self.check()
-        self._ahead = self.rate * LOOP_RING_MS // 1000
+        self._ahead = self.rate * (LOOP_RING_MS + 100) // 1000  # what the loop's Python side holds, too
 
     def loop_stop(self):
         self.stop()

@@ -178,28 +178,21 @@ static void take_datagrams(linnet_loop_t *l, int fd) {
     }
 }
 
-/* Half a frame of the microphone into the core; 0 when there was less. */
-static int take_sound(linnet_loop_t *l) {
+/* Up to half a frame of the microphone into the core, and as much out of it for the speaker. 0 when there was no more
+ * to move: nothing is stepped then. */
+static int move_sound(linnet_loop_t *l) {
     linnet_audio_device_t *d = &l->device;
-    size_t n = 0;
+    size_t heard = 0, room = 0;
     pthread_mutex_lock(&l->lock);
-    if (l->has_sound && linnet_loop_step(l, LINNET_IN_TIME, NULL, 0) == 0) {
-        n = d->capture(d->context, l->now_us, l->pcm, l->turn_samples);
-        if (n) (void)linnet_pcm_push(l->session, l->pcm, n);
-        drain(l);
+    if (l->has_sound) {
+        uint64_t now = linnet_loop_clock_us();
+        heard = d->capture(d->context, now, l->pcm, l->turn_samples);
+        room = d->room(d->context, now);
     }
-    pthread_mutex_unlock(&l->lock);
-    return n == l->turn_samples;
-}
-
-/* Half a frame for the speaker out of the core; 0 when it needs no more. */
-static int give_sound(linnet_loop_t *l) {
-    linnet_audio_device_t *d = &l->device;
-    size_t room = 0, n;
-    pthread_mutex_lock(&l->lock);
-    if (l->has_sound && linnet_loop_step(l, LINNET_IN_TIME, NULL, 0) == 0) {
-        room = d->room(d->context, l->now_us);
-        n = room < l->turn_samples ? room : l->turn_samples;
+    if (heard || room) {
+        size_t n = room < l->turn_samples ? room : l->turn_samples;
+        (void)linnet_loop_step(l, LINNET_IN_TIME, NULL, 0);
+        if (heard) (void)linnet_pcm_push(l->session, l->pcm, heard);
         if (n) {
             (void)linnet_pcm_pull(l->session, l->pcm, n);
             (void)d->play(d->context, l->pcm, n);
@@ -207,7 +200,7 @@ static int give_sound(linnet_loop_t *l) {
         drain(l);
     }
     pthread_mutex_unlock(&l->lock);
-    return room > l->turn_samples;
+    return heard == l->turn_samples || room > l->turn_samples;
 }
 
 static void turn_sound(linnet_loop_t *l) {
@@ -225,9 +218,7 @@ static void turn_sound(linnet_loop_t *l) {
     }
     pthread_mutex_unlock(&l->lock);
     if (!is_due) return;
-    for (i = 0; i < CHUNKS && take_sound(l); i++) {
-    }
-    for (i = 0; i < CHUNKS && give_sound(l); i++) {
+    for (i = 0; i < CHUNKS && move_sound(l); i++) {
     }
 }
 

@@ -13,8 +13,8 @@ from .errors import Closed, Refused
 from .log import ERROR, log
 
 _HEARTBEAT_MS = const(1000)  # the loop leaves a call whose Python side asks for nothing
-_TURN_MS = const(50)  # between two looks at the rings
-_CHUNK_MS = const(20)
+_TURN_MS = const(100)  # between two looks at the rings
+_CHUNK_MS = const(100)  # of sound moved at once
 
 
 def make_session(port, entropy, **options):
@@ -50,7 +50,7 @@ class MediaLoop:
         self._mic = bytearray(chunk)
         self._mic_view = memoryview(self._mic)
         self._mic_at = chunk  # bytes of the chunk that the ring has taken
-        self._speaker = bytearray(4 * chunk)
+        self._speaker = bytearray(chunk)
         self._speaker_view = memoryview(self._speaker)
         self.running = False
 

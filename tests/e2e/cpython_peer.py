@@ -98,7 +98,7 @@ class RingAudio(MemoryAudio):
     """The same as linnet.port.LoopAudio: the native media loop has the clock, we fill and empty its rings."""
 
     loop_sound = loop_speaker_sound = core.LOOP_PACED
-    loop_ring_ms = 300
+    loop_ring_ms = 400
 
     def __init__(self, rate):
         super().__init__(rate)
