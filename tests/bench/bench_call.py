@@ -1,7 +1,8 @@
 """CPU seconds per device-second and peak RSS of one device in the same call: Linnet, the livekit wheel, aiortc.
 
-Linnet and the wheel sit in a room of a real livekit-server with one remote talker; aiortc, which cannot join one,
-calls a second aiortc. Order: wheel, Linnet, aiortc, Linnet, wheel; the medians of the runs are compared.
+Linnet (native media loop, and with the Python driver) and the wheel sit in a room of a real livekit-server with one
+remote talker; aiortc, which cannot join one, calls a second aiortc. Order: wheel, Linnet, Python driver, aiortc,
+Linnet, wheel; the medians of the runs are compared.
 Aims: <= 0.2 x the wheel's CPU, <= 0.5 x its RSS.
 """
 
@@ -55,21 +56,21 @@ def aiortc_pair():
 
 
 def main():
-    rows = {"linnet": [], "livekit": [], "aiortc": []}
+    rows = {"linnet": [], "linnet-python": [], "livekit": [], "aiortc": []}
     with LiveKitServer() as server:
-        for run, device in enumerate(("livekit", "linnet", "aiortc", "linnet", "livekit")):
+        for run, device in enumerate(("livekit", "linnet", "linnet-python", "aiortc", "linnet", "livekit")):
             result = aiortc_pair() if device == "aiortc" else in_room(server, device, run)
             rows[device].append(result)
             print(f"  {device}: {1000 * result['cpu_per_second']:.1f} ms CPU per second, "
                   f"{result['rss_kib'] / 1024:.1f} MiB, heard {result['heard']}", flush=True)
             if result["heard"] <= 40 * SECONDS:
                 raise RuntimeError(f"{device} heard {result['heard']} packets or frames in {SECONDS} s")
-    print(f"{'device':10}{'CPU ms/s':>10}{'x wheel':>9}{'RSS MiB':>10}{'x wheel':>9}")
+    print(f"{'device':14}{'CPU ms/s':>10}{'x wheel':>9}{'RSS MiB':>10}{'x wheel':>9}")
     medians = {name: (statistics.median(r["cpu_per_second"] for r in found),
                       statistics.median(r["rss_kib"] for r in found) / 1024) for name, found in rows.items()}
     wheel = medians["livekit"]
     for name, (cpu, rss) in medians.items():
-        print(f"{name:10}{1000 * cpu:>10.1f}{cpu / wheel[0]:>9.2f}{rss:>10.1f}{rss / wheel[1]:>9.2f}")
+        print(f"{name:14}{1000 * cpu:>10.1f}{cpu / wheel[0]:>9.2f}{rss:>10.1f}{rss / wheel[1]:>9.2f}")
     cpu, rss = medians["linnet"][0] / wheel[0], medians["linnet"][1] / wheel[1]
     print(f"aims: CPU {cpu:.2f} x of <= {CPU_AIM}, RSS {rss:.2f} x of <= {RSS_AIM}")
     return cpu, rss

@@ -1,4 +1,4 @@
-"""One device in one process, for bench_call: `python -m tests.bench.devices linnet|livekit|aiortc ...`.
+"""One device in one process, for bench_call: `python -m tests.bench.devices linnet|linnet-python|...`.
 
 Every device does the same: 16 kHz mono speech up at 24 kb/s or the peer's own default, one remote talker down.
 Each prints one JSON line with the CPU seconds of the window, its peak RSS and what it sent and heard.
@@ -46,12 +46,15 @@ async def linnet(args):
     from linnet.track import LocalAudioTrack
 
     device = audio.WavAudio(RATE, speech())
-    room = Room(Port(port_host.HostNet(), port_host.HostClock(), device))
-    await room.connect(args.url, args.token, RoomOptions(tracks=(LocalAudioTrack("microphone"),)))
+    is_native = args.device != "linnet-python"
+    room = Room(Port(port_host.HostNet(), port_host.HostClock(), device, media_loop=is_native))
+    await room.connect(args.url, args.token, RoomOptions(tracks=(LocalAudioTrack("microphone"),),
+                                                         complexity=args.complexity))
     cpu = await window(args.settle, args.seconds)
     stats = room.stats()
-    report("linnet", cpu, sent=stats["rtp_sent"], heard=stats["rtp_received"],
-           session_bytes=room._engine.session.memory_size)
+    own = {"loop_cpu_us": stats["cpu_us"], "turns": stats["turns"]} if is_native else {}
+    report(args.device, cpu, sent=stats["rtp_sent"], heard=stats["rtp_received"],
+           session_bytes=room._engine.session.memory_size, **own)
     await room.disconnect()
 
 
@@ -163,14 +166,16 @@ async def talker(args):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("device", choices=("linnet", "livekit", "aiortc", "talker"))
+    parser.add_argument("device", choices=("linnet", "linnet-python", "livekit", "aiortc", "talker"))
     parser.add_argument("--url")
     parser.add_argument("--token")
     parser.add_argument("--role", default="offer")
+    parser.add_argument("--complexity", type=int, help="of Linnet's Opus encoder")
     parser.add_argument("--settle", type=float, default=4)
     parser.add_argument("--seconds", type=float, default=15)
     args = parser.parse_args()
-    asyncio.run({"linnet": linnet, "livekit": livekit, "aiortc": aiortc, "talker": talker}[args.device](args))
+    device = {"linnet": linnet, "linnet-python": linnet, "livekit": livekit, "aiortc": aiortc, "talker": talker}
+    asyncio.run(device[args.device](args))
 
 
 if __name__ == "__main__":
