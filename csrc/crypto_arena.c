@@ -82,6 +82,16 @@ static void take(linnet_arena_t *arena, uint32_t offset, uint32_t need) {
     if (offset == arena->first_free) arena->first_free = offset + size;
 }
 
+size_t linnet_arena_trim(linnet_arena_t *arena, size_t keep) {
+    uint32_t at = 0, kept = ((uint32_t)keep + HEADER + 7) & ~(uint32_t)7;
+    while (at + size_of(block_at(arena, at)) < arena->size) at += size_of(block_at(arena, at));
+    if (block_at(arena, at)->size_used & USED || size_of(block_at(arena, at)) <= kept)
+        return arena->size;
+    block_at(arena, at)->size_used = kept;
+    arena->size = at + kept;
+    return arena->size;
+}
+
 void *linnet_tls_calloc(size_t n, size_t size) {
     linnet_arena_t *arena = current;
     if (arena == NULL) return LINNET_TLS_OUTSIDE_CALLOC(n, size);

@@ -31,6 +31,9 @@ int linnet_arena_init(linnet_arena_t *arena, void *mem, size_t len);
 linnet_arena_t *linnet_arena_enter(linnet_arena_t *arena);
 void linnet_arena_leave(linnet_arena_t *previous);
 
+/* Cuts off what is free behind the last used block, but for `keep` bytes; the new size. The memory from there on is the
+ * caller's again. */
+size_t linnet_arena_trim(linnet_arena_t *arena, size_t keep);
 /* Zeroed memory from the current arena, aligned to 8 bytes; NULL without an arena or without room.
  */
 void *linnet_tls_calloc(size_t n, size_t size);

@@ -50,18 +50,18 @@ static int read_config(session_config_t *config, const uint8_t *cfg, size_t cfg_
 
 /* The regions behind the struct, in order; *total grows by each. */
 typedef struct {
-    size_t dtls, capture, mixer, playback, sctp_send, sctp_recv, total;
+    size_t dtls, sctp_recv, capture, mixer, playback, sctp_send, total;
 } layout_t;
 
 static layout_t make_layout(const session_config_t *config) {
     layout_t l;
     l.dtls = align_up(sizeof(linnet_session_t));
-    l.capture = l.dtls + align_up(linnet_dtls_size());
+    l.sctp_recv = l.dtls + linnet_dtls_size(); /* without a gap: see linnet_session_data_start */
+    l.capture = align_up(l.sctp_recv + linnet_session_recv_mem(config));
     l.mixer = l.capture + align_up(linnet_capture_size(&config->media));
     l.playback = l.mixer + align_up(linnet_mixer_size(&config->media));
     l.sctp_send = l.playback + config->tracks * align_up(linnet_playback_size(&config->media));
-    l.sctp_recv = l.sctp_send + align_up(linnet_session_send_mem(config));
-    l.total = l.sctp_recv + align_up(linnet_session_recv_mem(config));
+    l.total = l.sctp_send + align_up(linnet_session_send_mem(config));
     return l;
 }
 
@@ -118,7 +118,7 @@ int linnet_session_init(void *mem, size_t mem_len, const uint8_t *cfg, size_t cf
     s->config = config;
     s->dtls = (linnet_dtls_t *)(void *)((uint8_t *)s + l.dtls);
     s->sctp_send_mem = (uint8_t *)s + l.sctp_send;
-    s->sctp_recv_mem = (uint8_t *)s + l.sctp_recv;
+    s->sctp_recv_end = (uint8_t *)s + l.capture;
     rc = linnet_rng_init(&s->rng, seed, seed_len);
     /* The DTLS region is idle until the answer comes: the key generation may use it. */
     if (rc == 0) rc = linnet_identity_make(&s->identity, &s->rng, s->dtls, linnet_dtls_size());
@@ -227,7 +227,8 @@ static void dtls_up(linnet_session_t *s) {
         return;
     }
     tell_state(s, LINNET_LAYER_DTLS, LINNET_STATE_CONNECTED, 0);
-    linnet_session_data_start(s);
+    rc = linnet_session_data_start(s);
+    if (rc < 0) tell_state(s, LINNET_LAYER_SCTP, LINNET_STATE_FAILED, rc);
 }
 
 static void read_dtls(linnet_session_t *s) {

@@ -99,7 +99,8 @@ struct linnet_session {
     linnet_srtp_t srtp_out, srtp_in;
     linnet_sctp_t sctp;
     linnet_dcep_t dcep;
-    uint8_t *sctp_send_mem, *sctp_recv_mem;
+    uint8_t *sctp_send_mem;
+    uint8_t *sctp_recv_end; /* its memory begins in what DTLS gives back */
     linnet_capture_t *capture;
     linnet_mixer_t *mixer;
     session_publish_t publish;
@@ -144,11 +145,11 @@ int linnet_session_media_stats(linnet_session_t *s, int slot, wire_out_t *out);
 
 /* session_data.c */
 size_t linnet_session_send_mem(const session_config_t *config);
-size_t linnet_session_recv_mem(const session_config_t *config);
+size_t linnet_session_recv_mem(const session_config_t *config); /* beside LINNET_TLS_SPARE */
 int linnet_session_channel_open(linnet_session_t *s, wire_in_t *in);
 int linnet_session_data_send(linnet_session_t *s, wire_in_t *in);
 int linnet_session_channel_close(linnet_session_t *s, wire_in_t *in);
-void linnet_session_data_start(linnet_session_t *s);
+int linnet_session_data_start(linnet_session_t *s);
 void linnet_session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len);
 int linnet_session_data_poll(linnet_session_t *s, uint8_t *buf,
                              size_t cap); /* a LINNET_OUT kind, or 0; body written */

@@ -16,7 +16,8 @@ size_t linnet_session_send_mem(const session_config_t *config) {
 
 size_t linnet_session_recv_mem(const session_config_t *config) {
     size_t least = linnet_sctp_recv_mem(config->max_message, mtu);
-    return config->recv_buffer > least ? config->recv_buffer : least;
+    if (config->recv_buffer > least) least = config->recv_buffer;
+    return least > LINNET_TLS_SPARE ? least - LINNET_TLS_SPARE : 0;
 }
 
 /* --- commands --- */
@@ -62,19 +63,23 @@ int linnet_session_channel_close(linnet_session_t *s, wire_in_t *in) {
 
 /* --- the association --- */
 
-void linnet_session_data_start(linnet_session_t *s) {
+/* The receive buffer is what DTLS gives back and the region behind it, in one piece. */
+int linnet_session_data_start(linnet_session_t *s) {
     linnet_sctp_config_t config;
+    uint8_t *spare;
     memset(&config, 0, sizeof config);
     config.mtu = mtu;
     config.max_message = s->config.max_message;
     config.send_mem = s->sctp_send_mem;
     config.send_len = linnet_session_send_mem(&s->config);
-    config.recv_mem = s->sctp_recv_mem;
-    config.recv_len = linnet_session_recv_mem(&s->config);
-    if (linnet_sctp_init(&s->sctp, &config, &s->rng) < 0) return;
+    if (linnet_dtls_give_back(s->dtls, &spare) == 0) return LINNET_ERR_SPACE;
+    config.recv_mem = spare;
+    config.recv_len = (size_t)(s->sctp_recv_end - spare);
+    if (linnet_sctp_init(&s->sctp, &config, &s->rng) < 0) return LINNET_ERR_SPACE;
     s->sctp_ready = 1;
     (void)linnet_sctp_connect(&s->sctp, s->now);
     linnet_dcep_step(&s->dcep, &s->sctp, s->now);
+    return 0;
 }
 
 static void take_events(linnet_session_t *s) {

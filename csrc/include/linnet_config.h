@@ -30,6 +30,10 @@
 #define LINNET_TLS_ARENA                                                                           \
     (16 * 1024) /* fixed pool of the TLS backend; a handshake needs 12.8 KB on 64-bit machines */
 #endif
+#ifndef LINNET_TLS_SPARE
+#define LINNET_TLS_SPARE                                                                           \
+    4096 /* of the arena, given back after the handshake: SCTP receives there. Less than it says is an error of SCTP */
+#endif
 #ifndef LINNET_DTLS_QUEUE
 #define LINNET_DTLS_QUEUE                                                                          \
     2 /* outgoing datagrams x LINNET_MTU = 2.4 KiB; the rest of a flight waits in the TLS backend */

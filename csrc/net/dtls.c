@@ -14,6 +14,7 @@
 #include "mbedtls/ssl.h"
 
 enum {
+    ARENA_KEEP = 256, /* for what an established connection might still ask for */
     PROFILES_MAX = 2,
     KEY_MATERIAL = 2 * (16 + 14), /* RFC 5764 4.2 with the longer of the two profiles */
     MTU = LINNET_MTU,
@@ -52,7 +53,7 @@ typedef struct {
     size_t in_len;
     uint32_t ring_first, ring_count;
     slot_t ring[QUEUE];
-    uint64_t arena_mem[LINNET_TLS_ARENA / 8];
+    uint64_t arena_mem[LINNET_TLS_ARENA / 8]; /* last: see linnet_dtls_give_back */
 } dtls_t;
 _Static_assert(sizeof(dtls_t) <= sizeof(linnet_dtls_t),
                "LINNET_DTLS_CONTEXT is too small for this backend");
@@ -612,6 +613,14 @@ void linnet_dtls_wipe(linnet_dtls_t *dtls) {
 
 void linnet_dtls_counts(const linnet_dtls_t *dtls, linnet_dtls_counts_t *counts) {
     *counts = of_const(dtls)->counts;
+}
+
+size_t linnet_dtls_give_back(linnet_dtls_t *dtls, uint8_t **mem) {
+    dtls_t *d = of(dtls);
+    *mem = NULL;
+    if (d->state != LINNET_DTLS_CONNECTED) return 0;
+    *mem = (uint8_t *)d->arena_mem + linnet_arena_trim(&d->arena, ARENA_KEEP);
+    return sizeof d->arena_mem - (size_t)(*mem - (uint8_t *)d->arena_mem);
 }
 
 size_t linnet_dtls_arena_peak(const linnet_dtls_t *dtls) {

@@ -138,6 +138,10 @@ void linnet_dtls_close(linnet_dtls_t *dtls);
 void linnet_dtls_wipe(linnet_dtls_t *dtls);
 
 void linnet_dtls_counts(const linnet_dtls_t *dtls, linnet_dtls_counts_t *counts);
+/* Once CONNECTED: what only the handshake needed is the caller's again. Its length and, in *mem, its
+ * beginning, aligned to 8; it ends at the end of linnet_dtls_size(). At least LINNET_TLS_SPARE unless
+ * the peer made the library keep more; 0 before. */
+size_t linnet_dtls_give_back(linnet_dtls_t *dtls, uint8_t **mem);
 /* Bytes of LINNET_TLS_ARENA that were ever needed at once, holes included. */
 size_t linnet_dtls_arena_peak(const linnet_dtls_t *dtls);
 /* [ffi-end] */

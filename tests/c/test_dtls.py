@@ -698,6 +698,39 @@ def test_too_small_an_arena_is_an_error_not_a_crash(kib):
         assert ERR_CRYPTO in (client.error, server.error)
 
 
+@pytest.mark.parametrize("role", [CLIENT, SERVER])
+@pytest.mark.parametrize("peer_is", ["ours", "openssl", "openssl with a long certificate"])
+def test_what_only_the_handshake_needed_is_given_back(c, role, peer_is):
+    def give_back(end):
+        mem = c.ffi.new("uint8_t **")
+        n = c.lib.linnet_dtls_give_back(end.dtls, mem)
+        start = int(c.ffi.cast("uintptr_t", mem[0]))
+        assert n == 0 or start + n == int(c.ffi.cast("uintptr_t", end.dtls)) + c.lib.linnet_dtls_size()
+        c.ffi.memmove(mem[0], b"\xa5" * n, n)  # whatever SCTP writes there
+        return n
+
+    if peer_is == "ours":
+        ends = pair(c, 4)
+        assert give_back(ends[0]) == give_back(ends[1]) == 0
+        link = connect(*ends)
+        given = give_back(ends[0]), give_back(ends[1])
+        ours, other = ends[role], ends[1 - role]
+        assert ours.write(b"ping") == 0 and other.write(b"pong") == 0
+        link.run(until=link.now + 1_000_000)
+        assert ours.received == [b"pong"] and other.received == [b"ping"]
+        other.close()
+        link.run(until=link.now + 1_000_000)
+        assert ours.state == CLOSED
+    else:
+        ours, other = Endpoint(c, role), OpenSsl(other_role(role), padding=1600 if "long" in peer_is else 0)
+        ours.expect(other.fingerprint)
+        converse(ours, other, rounds=20)
+        assert ours.state == CONNECTED
+        given = [give_back(ours)]
+        converse_more(ours, other)
+    assert min(given) >= limits()["LINNET_TLS_SPARE"]
+
+
 # --- what the ClientHello offers ---
 
 
