@@ -31,19 +31,31 @@ LIMITS = (
     "heap_kib",
 )
 _USED = {"remote_tracks": (1, 8), "opus_complexity": (0, 10)}
+# Limits that a session takes when it is made, by their names in RoomOptions.
+ROOM_OPTIONS = {
+    "remote_tracks": "remote_tracks",
+    "opus_complexity": "complexity",
+    "bitrate": "bitrate",
+    "playout_delay_ms": "playout_delay_ms",
+    "message_bytes": "max_message",
+    "send_bytes": "send_buffer",
+    "recv_bytes": "recv_buffer",
+}
 
 
 class Board:
-    """`rate` is None for a machine without a file: the WAV decides."""
+    """`rate` is None for a machine without a file: the WAV decides. A board's frozen board.py has
+    the same names and more."""
 
     def __init__(self, name="micropython", rate=None, remote_tracks=3, opus_complexity=None, has_led=True,
-                 has_button=True):
+                 has_button=True, room_options=None):
         self.name = name
         self.rate = rate
         self.remote_tracks = remote_tracks
         self.opus_complexity = opus_complexity
         self.has_led = has_led
         self.has_button = has_button
+        self.room_options = room_options or {"remote_tracks": remote_tracks}
 
 
 def load_board(path):
@@ -81,6 +93,12 @@ def _read(fields):
         value = limits.get(name, low)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError("limits.%s must be a whole number from %d to %d" % (name, low, high))
+    chosen = {"remote_tracks": 3}
+    for name, option in ROOM_OPTIONS.items():
+        if name in limits:
+            if isinstance(limits[name], bool) or not isinstance(limits[name], int):
+                raise ValueError("limits.%s must be a whole number" % name)
+            chosen[option] = limits[name]
     return Board(
         name=fields.get("name", "board"),
         rate=audio.get("rate"),
@@ -88,6 +106,7 @@ def _read(fields):
         opus_complexity=limits.get("opus_complexity"),
         has_led=ui.get("led", True) is not None,
         has_button=ui.get("talk", True) is not None,
+        room_options=chosen,
     )
 
 

@@ -13,8 +13,7 @@ import time
 
 import board
 import machine
-from board_file import Board
-from drivers import codecs
+from drivers import hardware
 from journal import Journal, Stopwatch, clean, in_words
 from linnet.errors import LinnetError, Refused
 from linnet.log import redact
@@ -26,7 +25,7 @@ from run_app import Run
 
 _SETTINGS = ("wifi_ssid", "wifi_key", "url", "token", "token_url")
 _PAUSES_S = (1, 2, 5, 10, 30, 60)  # between two attempts
-_BUTTON_MS = 30
+_BUTTON_MS = 10  # what hardware.Talk wants
 
 
 def settings(**values):
@@ -49,8 +48,7 @@ class Setup:
         self.warnings = []
         self.seconds = self.wav = None
         self.sample_s = 0
-        self.board = Board(board.name, board.rate, board.remote_tracks, board.opus_complexity, board.has_led,
-                           board.has_button)
+        self.board = board
         self.port = Port(MpyNet(Esp32Machine(wlan)), MpyClock(), I2sAudio(board.rate), store, media_loop=True)
         self._url = store.get("url")
         if store.get("token_url"):
@@ -70,55 +68,22 @@ def _tell(seconds, words):
     print("%7.1f  %s" % (seconds, clean(redact(words))))
 
 
-def _start_sound():
-    """Amplifier on, chips told what to do. Raises OSError with the name of the one that does not answer."""
-    if board.amp is not None:
-        machine.Pin(board.amp, machine.Pin.OUT, value=1)
-    if board.i2c is not None:
-        sda, scl, hz = board.i2c
-        i2c = machine.I2C(0, sda=machine.Pin(sda), scl=machine.Pin(scl), freq=hz)
-        codecs.start(board, i2c, time.sleep_ms)
-
-
-class Lamp:
-    """The board's LED: a plain pin, or one that takes colours ("neopixel")."""
-
-    def __init__(self):
-        self._pin = self._pixel = None
-        if board.has_led:
-            self._pin = machine.Pin(board.led, machine.Pin.OUT)
-            if board.led_kind != "plain":
-                self._pixel = machine.bitstream
-
-    def show(self, is_on):
-        if self._pixel is not None:
-            level = 40 if is_on else 0
-            self._pixel(self._pin, 0, (400, 850, 800, 450), bytes((level, level, level)))
-        elif self._pin is not None:
-            self._pin.value(is_on)
-
-
 async def _watch_button(run):
-    if not board.has_button:
-        return
-    pin = machine.Pin(board.talk, machine.Pin.IN, machine.Pin.PULL_UP)
-    was = 1
-    while True:
+    button = hardware.Talk(board, machine)
+    while board.has_button:
         await asyncio.sleep_ms(_BUTTON_MS)
-        now = pin.value()
-        if was and not now and run.device is not None:
+        if button.pressed() and run.device is not None:
             run.device.button.press()
-        was = now
 
 
 class BoardRun(Run):
-    """A Run whose LED is a lamp."""
+    """A Run whose LED is a lamp: a function that switches it, or None."""
 
     lamp = None
 
     def report(self, event, **fields):
         if event == "led" and self.lamp is not None:
-            self.lamp.show(fields["on"])
+            self.lamp(fields["on"])
         super().report(event, **fields)
 
 
@@ -130,7 +95,7 @@ async def _once(store, watch):
     if not clock.unix_time() and not await set_clock():
         _tell(watch.seconds(), "no time server answers: certificates cannot be checked")
     run = BoardRun(Setup(store, wlan, app), Journal(None, watch), watch, in_words, _tell)
-    run.lamp = Lamp()
+    run.lamp = hardware.lamp(board, machine)
     button = asyncio.create_task(_watch_button(run))
     try:
         await run()
@@ -140,7 +105,7 @@ async def _once(store, watch):
 
 async def _for_ever():
     store, watch = NvsStore(), Stopwatch()
-    _start_sound()
+    hardware.start_sound(board, machine, time.sleep_ms)
     attempt = 0
     while True:
         started = watch.seconds()

@@ -103,8 +103,7 @@ class Run:
     async def __call__(self):
         """Run the app to its end. Raises what ended it."""
         setup, board = self.setup, self.setup.board
-        options = RoomOptions(remote_tracks=board.remote_tracks, complexity=board.opus_complexity,
-                              device_model=("Linnet " + board.name)[:64])
+        options = RoomOptions(device_model=("Linnet " + board.name)[:64], **board.room_options)
         self.device = Device(setup.port, board, setup.details, options, self.report, self._on_room)
         log.set_sink(self._on_log, log.DEBUG if self._verbose else log.WARN)
         try:

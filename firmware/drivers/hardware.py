@@ -5,7 +5,7 @@ from . import codecs
 
 _WS2812_TIMING = (400, 850, 800, 450)  # ns: high and low of a 0, high and low of a 1
 _DIM = 24  # of 255: enough to be seen, not to blind
-_BOUNCE_MS = 30
+_BOUNCES = 2
 
 
 def start_sound(board, machine, sleep_ms):
@@ -39,22 +39,25 @@ def lamp(board, machine):
 
 
 class Talk:
-    """The button, which pulls its pin to ground: ask `pressed(now_ms)` every few ms; it is true
-    once for each press. Polled, not interrupted: an interrupt must not run an app."""
+    """The button, which pulls its pin to ground: ask `pressed()` every 10 ms; it is true once for
+    each press. Polled, not interrupted: an interrupt must not run an app."""
 
     def __init__(self, board, machine):
         self._pin = None
         if board.talk is not None:
             self._pin = machine.Pin(board.talk, machine.Pin.IN, machine.Pin.PULL_UP)
         self._is_down = False
-        self._quiet_until = 0
+        self._bouncing = 0  # questions for which it may still bounce
 
-    def pressed(self, now_ms):
-        if self._pin is None or now_ms < self._quiet_until:
+    def pressed(self):
+        if self._pin is None:
+            return False
+        if self._bouncing:
+            self._bouncing -= 1
             return False
         is_down = self._pin.value() == 0
         if is_down == self._is_down:
             return False
         self._is_down = is_down
-        self._quiet_until = now_ms + _BOUNCE_MS
+        self._bouncing = _BOUNCES
         return is_down

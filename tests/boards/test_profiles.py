@@ -1,6 +1,8 @@
 """The committed profiles: sound, generated, and taken by everything that reads them."""
 
 import ast
+import inspect
+import json
 import re
 import subprocess
 
@@ -8,6 +10,7 @@ import pytest
 
 from boards import gen, measure, rules
 from host_sim.board import load_board
+from linnet.options import RoomOptions
 
 from .conftest import SOUND, changed, every_profile
 
@@ -96,6 +99,22 @@ def test_the_generator_speaks_the_core_s_words():
     record = next(text for text in (file.read_text() for file in core) if "\n_CONFIG = (" in text)
     listed = ast.literal_eval(re.search(r"\n_CONFIG = (\(.*?\n\))", record, re.S)[1])
     assert tuple(listed) == measure.CFG
+
+
+def test_micropython_takes_the_same_limits_into_a_room():
+    text = (rules.REPO / "firmware" / "board_file.py").read_text()
+    known = {name: rule["x-config"] for name, rule in gen.limit_rules().items() if "x-config" in rule}
+    assert ast.literal_eval(re.search(r"\nROOM_OPTIONS = (\{.*?\n\})", text, re.S)[1]) == known
+    assert set(inspect.signature(RoomOptions).parameters) >= set(known.values())
+    path = rules.find("s3_box3")
+    found = values(gen.board_py(rules.load(path)[0], "x"))["room_options"]
+    assert load_board(path).room_options == found
+    binary = rules.REPO / "build" / "micropython" / "micropython"
+    if not binary.is_file():
+        pytest.skip("the rest needs MicroPython's unix port: make micropython")
+    code = f"import board_file, json; print(json.dumps(board_file.load_board({str(path)!r}).room_options))"
+    done = subprocess.run([binary, "-c", code], cwd=rules.REPO / "firmware", capture_output=True, text=True)
+    assert json.loads(done.stdout) == found, done.stderr
 
 
 def test_i2s_names_are_those_that_the_driver_reads():
