@@ -112,7 +112,12 @@ class Board:
         self.reset()
 
     def check_answer(self):
-        text = self._mpremote(["exec", "print(6 * 7)"], START_TIMEOUT_S)
+        try:
+            text = self._mpremote(["exec", "print(6 * 7)"], START_TIMEOUT_S)
+        except RigFault as fault:
+            if fault.code != "timed-out":
+                raise
+            raise self._no_answer(f"nothing within {START_TIMEOUT_S} s") from None
         if "42" not in text:
             raise self._no_answer(f"it said {text[-80:]!r}")
 

@@ -10,6 +10,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
+PIECE = 2048  # characters
 LOADER = '''
 import sys, io, os, vfs, binascii, deflate
 class _Files:
@@ -38,8 +39,11 @@ class _Files:
             raise OSError(2)
         return io.BytesIO(self.files[path]) if "b" in mode else io.StringIO(self.files[path].decode())
 _files = {}
-def _add(name, text):
-    packed = io.BytesIO(binascii.a2b_base64(text))
+_parts = []
+_part = _parts.append
+def _add(name):
+    packed = io.BytesIO(binascii.a2b_base64("".join(_parts)))
+    _parts.clear()
     _files[name] = deflate.DeflateIO(packed, deflate.ZLIB).read()
 '''
 START = '''
@@ -58,7 +62,9 @@ def pack(files, script, target, mpy_cross=None, march=None):
         if isinstance(content, Path):
             name, content = _compiled(name, content, mpy_cross, march)
         text = binascii.b2a_base64(zlib.compress(content, 9), newline=False).decode()
-        lines.append(f"_add({name!r}, '{text}')\n")
+        # In pieces: a board reads a long string by enlarging it again and again.
+        pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+        lines += [f"_part({piece!r})\n" for piece in pieces] + [f"_add({name!r})\n"]
     Path(target).write_text("".join(lines) + START + script, encoding="utf-8")
     return target
 

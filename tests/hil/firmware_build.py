@@ -33,8 +33,8 @@ COMPILERS = {
 }
 # Everything that goes into a firmware, besides MicroPython and the compiler.
 INPUTS = (("csrc", "*.c"), ("csrc", "*.h"), ("csrc", "*.mk"), ("csrc", "*.py"), ("csrc/proto", "linnet.*"),
-          ("csrc/third_party", "*.toml"), ("firmware/linnet", "*.py"), ("firmware/apps", "*.py"), ("firmware/drivers", "*.py"),
-          ("tests/hil/firmware", "*"))
+          ("csrc/third_party", "*.toml"), ("firmware/linnet", "*.py"), ("firmware/apps", "*.py"),
+          ("firmware/drivers", "*.py"), ("tests/hil/firmware", "*"))
 
 
 def say(text):

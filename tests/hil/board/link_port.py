@@ -195,10 +195,12 @@ class LinkNet:
         self._number = self._number % 255 + 1
         stream = self._streams[self._number] = LinkStream(self._link, self._number)
         head = bytes((self._number, port & 255, port >> 8))
+        answer = None
         try:
             answer = await self._link.ask("T", "t", head + host.encode(), timeout_ms)
         except asyncio.TimeoutError:
             stream.close()
+        if answer is None:
             raise Timeout("connect-timeout", "%s:%d did not answer within %d ms" % (host, port, timeout_ms))
         if answer:
             raise Refused("host-unreachable", answer.decode())

@@ -1,0 +1,104 @@
+"""Fixtures of the tests on boards: each board of the roster, its scripts run once, and the report at the end.
+
+The tests of the rig's own code run always. Those on boards run with LINNET_HIL=1, as `make hil` sets it: they build
+firmware. A board that this machine cannot use is skipped with what is missing and the command that brings it.
+"""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.hil import boards, report, roster, scripts
+from tests.hil.faults import RigFault
+
+ON_BOARDS = os.environ.get("LINNET_HIL") == "1"
+collect_ignore_glob = [] if ON_BOARDS else ["test_on_boards.py", "test_board_faults.py", "test_board_joins.py"]
+APP_S, UNITS_S, CALL_S = 300, 60, 60
+
+
+def entries():
+    try:
+        return roster.load()
+    except RigFault:
+        return []  # the test of the committed roster says why
+
+
+def usable(entry):
+    """Skips, with the command, when this machine lacks what the board needs."""
+    fault = boards.why_not(entry)
+    if fault:
+        pytest.skip(str(fault))
+    return entry
+
+
+class Runs:
+    """The scripts of every board, one thread a board, started with the first test that asks."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._pool = ThreadPoolExecutor(4)
+        self._laptop = self._pool.submit(self._run_laptop)
+        self._boards = {entry["name"]: self._pool.submit(self._run_board, entry) for entry in entries()
+                        if not boards.why_not(entry)}
+
+    def _run_board(self, entry):
+        found = {}
+        began = time.monotonic()
+        with boards.open_board(entry["name"]) as board:
+            report.add(entry["name"], "start", "ok", time.monotonic() - began, "firmware included")
+            for what, script, limit in (("units", scripts.unit_tests(entry, self.folder), UNITS_S),
+                                        ("call", scripts.call_test(entry, self.folder), CALL_S),
+                                        ("app", scripts.app_tests(entry, self.folder, self.skipped(entry)), APP_S)):
+                if what == "units" and not board.has("units"):
+                    continue
+                began = time.monotonic()
+                try:
+                    found[what] = board.run(script, limit)
+                except (RigFault, boards.ScriptFailed) as error:
+                    found[what] = error
+                told = f"retries {board.retries}" if board.retries else ""
+                report.add(entry["name"], what, found[what], time.monotonic() - began, told)
+        return found
+
+    def _run_laptop(self):
+        env = scripts.fixed_environment()
+        return {**scripts.call_on_laptop(self.folder, env), **scripts.units_on_laptop(self.folder, env),
+                "app": scripts.app_on_laptop()}
+
+    @staticmethod
+    def skipped(entry):
+        return sorted(entry.get("skip", {}))
+
+    def on_board(self, entry, what):
+        """What a script printed; its fault or failure is raised."""
+        found = self._boards[entry["name"]].result().get(what)
+        if found is None:
+            pytest.skip(f"{entry['name']} has no fixture {what!r} in the roster")
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def on_laptop(self):
+        return self._laptop.result()
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    return Runs(tmp_path_factory.mktemp("hil"))
+
+
+@pytest.fixture(params=[entry["name"] for entry in entries()])
+def entry(request):
+    """A board of the roster that this machine can use."""
+    return usable(roster.find(request.param))
+
+
+def pytest_terminal_summary(terminalreporter):
+    lines = report.table()
+    if lines:
+        terminalreporter.section("boards")
+        for line in lines:
+            terminalreporter.write_line(line)
+        report.save(lines)
