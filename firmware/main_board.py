@@ -19,7 +19,7 @@ from linnet.errors import LinnetError, Refused
 from linnet.log import redact
 from linnet.port import Port
 from linnet.token import TokenSource
-from port_esp32 import Esp32Machine, I2sAudio, NvsStore, join_wifi, set_clock
+from port_esp32 import Esp32Machine, I2sAudio, NvsStore, join_wifi, keep_firmware, set_clock
 from port_mpy import MpyClock, MpyNet
 from run_app import Run
 
@@ -85,6 +85,10 @@ class BoardRun(Run):
         if event == "led" and self.lamp is not None:
             self.lamp(fields["on"])
         super().report(event, **fields)
+
+    def _on_connected(self):
+        keep_firmware()  # who has joined a room can also be updated again
+        super()._on_connected()
 
 
 async def _once(store, watch):

@@ -99,6 +99,14 @@ async def join_wifi(store):
     return wlan
 
 
+def keep_firmware():
+    """This application is well: an update that never says so is undone at the next start."""
+    try:
+        esp32.Partition.mark_app_valid_cancel_rollback()
+    except OSError:
+        pass  # there is nothing to go back to
+
+
 async def set_clock(server="pool.ntp.org"):
     """Ask an NTP server for the time (RFC 5905), because certificates have dates. False if none answered."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
