@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -130,6 +131,36 @@ print("end")
 def test_the_media_loop_wakes_asyncio_and_needs_no_heap(built):
     local = "2"  # LINNET_OUT_LOCAL: the session describes itself
     assert run_script(built, LOOP, timeout=20) == [local, "quiet", "0", "-7", "-7", "1", "end"]
+
+
+SWEEP = """
+import _linnet, ffi, os, time
+own = ffi.open(None)
+sweep, sleep = own.func("v", "gc_sweep_all", ""), own.func("v", "sleep", "i")
+for _ in range(2):
+    assert _linnet.loop_start(_linnet.loop_open(b"", os.urandom(48), b"")) == 0
+print(len(os.listdir("/proc/self/task")))
+sweep()  # as a soft reset does: every object is gone
+sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_a_soft_reset_closes_every_loop(built):
+    """The unix port has no soft reset: this links the same objects once more, with a board's sweep of the heap."""
+    settings = micropython_build.unix_settings(built, built / "mpy-cross")
+    micropython_build.run_make(micropython_build.source_tree(), "ports/unix", built, "sweep", *settings,
+                               "PROG=micropython-sweep",
+                               "LDFLAGS_EXTRA=-Wl,--export-dynamic-symbol=gc_sweep_all -Wl,-u,gc_sweep_all")
+    with subprocess.Popen([built / "obj" / "micropython-sweep", "-c", SWEEP], stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout.readline() == "3\n"
+            until = time.monotonic() + 20
+            while len(os.listdir(f"/proc/{run.pid}/task")) > 1 and time.monotonic() < until:
+                time.sleep(0.02)
+            assert len(os.listdir(f"/proc/{run.pid}/task")) == 1 and run.poll() is None
+        finally:
+            run.kill()
 
 
 ONE_LIBRARY = """

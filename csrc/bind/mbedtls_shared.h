@@ -3,7 +3,9 @@
  *
  * micropython.mk sets it as MBEDTLS_CONFIG_FILE. Memory: inside the core a call has selected its arena
  * (crypto_arena.c), by a thread-local pointer, so the media loop's thread never meets the interpreter's
- * allocator; calls of the tls module select none and get calloc and free of the system. */
+ * allocator; calls of the tls module select none and get calloc and free of the system. Threads: the
+ * library's own variables are lists (cipher suites, curves) that whoever comes first fills in; two
+ * threads at once fill in the same. */
 #ifndef LINNET_MBEDTLS_SHARED_H
 #define LINNET_MBEDTLS_SHARED_H
 

@@ -166,6 +166,12 @@ def forget_another_build(build, tree):
         stamp.write_text(made_of, encoding="utf-8")
 
 
+def unix_settings(out, cross):
+    return [f"BUILD={out / 'obj'}", f"USER_C_MODULES={CSRC}", f"FROZEN_MANIFEST={manifest(out)}",
+            f"MPY_LIB_DIR={lib_folder()}", f"MICROPY_MPYCROSS={cross}", "MICROPY_MPYCROSS_DEPENDENCY=",
+            "MICROPY_PY_BTREE=0", f"LINNET_PYTHON={sys.executable}", *compiler_settings()]
+
+
 def build_unix():
     need_packages()
     out = out_folder()
@@ -178,10 +184,7 @@ def build_unix():
         fresh = not (build / "micropython").exists()
         if fresh:
             say(f"micropython: compiling {wanted_version()} with the core (about a minute)")
-        run_make(tree, "ports/unix", out, "micropython", f"BUILD={build}", f"USER_C_MODULES={CSRC}",
-                 f"FROZEN_MANIFEST={manifest(out)}", f"MPY_LIB_DIR={lib_folder()}", f"MICROPY_MPYCROSS={cross}",
-                 "MICROPY_MPYCROSS_DEPENDENCY=", "MICROPY_PY_BTREE=0", f"LINNET_PYTHON={sys.executable}",
-                 *compiler_settings())
+        run_make(tree, "ports/unix", out, "micropython", *unix_settings(out, cross))
         target = out / "micropython"
         if fresh or not target.exists() or target.stat().st_mtime < (build / "micropython").stat().st_mtime:
             part = target.with_suffix(".part")
@@ -204,8 +207,11 @@ def write_fragment(target, tls, settings):
         include += ["-D" + define for define in recipe.use_defines]
     generated = tools.generated_sources()
     include.append(f"-I{tools.generated()}")
-    digest = hashlib.sha256("\n".join(settings).encode())
-    for file in (CSRC / "bind" / "micropython.mk", CSRC / "bind" / "mbedtls_shared.h"):
+    parts = [tools.recipe(name) for name in THIRD_PARTY[tls]]
+    files = [CSRC / "bind" / "micropython.mk", CSRC / "bind" / "mbedtls_shared.h"]
+    files += [file for recipe in parts for file in recipe.config]
+    digest = hashlib.sha256(repr([settings, [(r.groups, r.defines, r.headers) for r in parts]]).encode())
+    for file in files:
         digest.update(file.read_bytes())
     write_if_new(target, f"# {digest.hexdigest()}\nLINNET_INC := {' '.join(map(shlex.quote, include))}\n"
                          f"LINNET_GENERATED := {' '.join(map(str, generated))}\n")
