@@ -18,6 +18,7 @@ NAMES = {
     "media": "CPU of the audio path per frame, beside libopus alone",
     "join": "time from connect() to the first decoded remote sound, beside the livekit wheel",
     "call": "CPU and memory of one device in a call, beside the livekit wheel and aiortc",
+    "micropython": "what a call costs MicroPython: heap, memory, and a busy Python (11 minutes)",
 }
 
 

@@ -1,8 +1,8 @@
 """CPU seconds per device-second and peak RSS of one device in the same call: Linnet, the livekit wheel, aiortc.
 
-Linnet (native media loop, and with the Python driver) and the wheel sit in a room of a real livekit-server with one
-remote talker; aiortc, which cannot join one, calls a second aiortc. Order: wheel, Linnet, Python driver, aiortc,
-Linnet, wheel; the medians of the runs are compared.
+Linnet (native media loop on CPython and on MicroPython, and with the Python driver) and the wheel sit in a room of a
+real livekit-server with one remote talker; aiortc, which cannot join one, calls a second aiortc. Order: wheel, Linnet,
+Python driver, aiortc, MicroPython, Linnet, wheel; the medians of the runs are compared.
 Aims: <= 0.2 x the wheel's CPU, <= 0.5 x its RSS.
 """
 
@@ -14,14 +14,16 @@ import sys
 
 from host_sim.server import LiveKitServer
 
+from tests.bench import bench_micropython
+
 SECONDS = 15
 CPU_AIM, RSS_AIM = 0.2, 0.5
 
 
 @contextlib.contextmanager
-def spawn(*arguments):
-    """A process of devices.py that does not outlive its use."""
-    command = [sys.executable, "-m", "tests.bench.devices", *arguments]
+def spawn(*arguments, command=None):
+    """A process of devices.py, or another, that does not outlive its use."""
+    command = command or [sys.executable, "-m", "tests.bench.devices", *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield process
@@ -41,7 +43,9 @@ def in_room(server, device, run):
     room = f"{device}-{run}"
     common = ["--url", server.url, "--seconds", str(SECONDS)]
     with spawn("talker", *common, "--settle", "8", "--token", server.make_token("talker", room)), \
-            spawn(device, *common, "--token", server.make_token("device", room)) as measured:
+            spawn(device, *common, "--token", server.make_token("device", room), command=(
+                bench_micropython.command(server.url, server.make_token("device", room), SECONDS, "call")
+                if device == "micropython" else None)) as measured:
         return last_line(measured)
 
 
@@ -56,9 +60,10 @@ def aiortc_pair():
 
 
 def main():
-    rows = {"linnet": [], "linnet-python": [], "livekit": [], "aiortc": []}
+    rows = {"linnet": [], "micropython": [], "linnet-python": [], "livekit": [], "aiortc": []}
     with LiveKitServer() as server:
-        for run, device in enumerate(("livekit", "linnet", "linnet-python", "aiortc", "linnet", "livekit")):
+        for run, device in enumerate(("livekit", "linnet", "linnet-python", "aiortc", "micropython",
+                                       "linnet", "livekit")):
             result = aiortc_pair() if device == "aiortc" else in_room(server, device, run)
             rows[device].append(result)
             print(f"  {device}: {1000 * result['cpu_per_second']:.1f} ms CPU per second, "

@@ -1,5 +1,5 @@
-"""main.py on MicroPython's unix port beside host_sim run: the same options, exit codes and words. What both do is tested
-by test_cli_*.py (make test-micropython); here is what only one of them has."""
+"""main.py on MicroPython's unix port beside host_sim run: the same options, exit codes and words. What both do is
+tested by test_cli_*.py (make test-micropython); here is what only one of them has."""
 
 import json
 import subprocess
