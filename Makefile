@@ -17,7 +17,7 @@ C_FILES = $(shell git ls-files 'csrc/*.c' 'csrc/*.h')
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
 # Not the tests of sound against real peers: they measure time, which the sanitizers stretch.
-SANITIZE_TESTS ?= $(wildcard tests/c tests/app tests/scenario tests/interop tests/test_parity.py tests/e2e/test_data.py)
+SANITIZE_TESTS ?= $(wildcard tests/c tests/port tests/app tests/scenario tests/interop tests/test_parity.py tests/e2e/test_data.py)
 SANITIZE_SEEDS ?= 50
 # test_rig.py and test_peers.py are about the other side alone.
 MICROPYTHON_TESTS ?= $(filter-out %/test_rig.py %/test_peers.py,$(wildcard tests/e2e/test_*.py)) $(wildcard tests/host_sim/test_cli_*.py)
