@@ -83,7 +83,8 @@ def mbedtls(tree, arithmetic, machine):
 
 def nanopb(tree, arithmetic, machine):
     files = [tree / name for name in ("pb_common.c", "pb_decode.c", "pb_encode.c")]
-    return Recipe([(files, [])], [tree], [], [tree])
+    defines = ["PB_BUFFER_ONLY=1"]  # no stream but memory: fewer instructions a byte
+    return Recipe([(files, [])], [tree], defines, [tree], defines)
 
 
 def speexdsp(tree, arithmetic, machine):

@@ -84,7 +84,7 @@ class Native:
             extra_source='#include "include/linnet.h"',
             include_dirs=[*tools.recipe("nanopb").use_includes, tools.generated()],
             archives=[tools.third_party_archive("nanopb")],
-            defines=defines,
+            defines=[*tools.recipe("nanopb").use_defines, *defines],
         )
         self.lib, self.ffi = module.lib, module.ffi
 
