@@ -301,7 +301,7 @@ static void print_path(const char *name, const meter_sum_t *sum, unsigned n, con
 
 /* --- Opus alone, one sound, as the capture and playback call it --- */
 
-static uint8_t encoder[32768] __attribute__((aligned(16))), decoder[32768] __attribute__((aligned(16)));
+static uint8_t encoder[65536] __attribute__((aligned(16))), decoder[65536] __attribute__((aligned(16)));
 
 static void open_codec(uint32_t complexity_plus_1) {
     linnet_media_config_t wanted = {0}, cfg;
