@@ -247,6 +247,8 @@ async def test_a_call_fails_at_once_when_the_other_side_leaves(join, linnet):
 
     ann.answer_rpc("never", never)
     badge.answer_rpc("never", never)
+    await ann.publish_audio()       # or the server tells of its departure with the next of its rounds, every 3 s
+    await asyncio.sleep(0.2)
     calling = asyncio.ensure_future(failure_of(badge.call_rpc(ann.identity, "never", timeout_s=10)))
     await asyncio.wait_for(leaving.wait(), 5)
     started = time.monotonic()
