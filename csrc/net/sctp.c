@@ -265,6 +265,7 @@ int linnet_sctp_event(linnet_sctp_t *s, uint16_t *stream) {
     *stream = 0;
     if (linnet_sctp_take_reset(s, stream)) return LINNET_SCTP_EVENT_PEER_RESET;
     if (linnet_sctp_take_reset_done(s, stream)) return LINNET_SCTP_EVENT_RESET_DONE;
+    if (!s->events) return LINNET_SCTP_EVENT_NONE;
     for (i = 0; i < sizeof(ORDER); i++) {
         if (!(s->events >> ORDER[i] & 1)) continue;
         if (ORDER[i] == LINNET_SCTP_EVENT_CLOSED && linnet_sctp_readable(s)) continue;

@@ -103,19 +103,23 @@ static int on_response(linnet_sctp_t *s, uint64_t now, wire_in_t *in) {
     s->my_request++;
     if (result != PERFORMED && result != NOTHING_TO_DO) s->counters.drop_reconfig++;
     for (i = 0; i < LINNET_SCTP_STREAM_SLOTS; i++) {
-        if (s->out[i].in_use && s->out[i].reset == RESET_ASKED) s->out[i].reset = RESET_DONE;
+        if (!s->out[i].in_use || s->out[i].reset != RESET_ASKED) continue;
+        s->out[i].reset = RESET_DONE;
+        linnet_sctp_raise(s, LINNET_SCTP_EVENT_RESET_DONE);
     }
     return 0;
 }
 
 int linnet_sctp_take_reset_done(linnet_sctp_t *s, uint16_t *stream) {
     size_t i;
+    if (!(s->events >> LINNET_SCTP_EVENT_RESET_DONE & 1)) return 0; /* asked with every packet */
     for (i = 0; i < LINNET_SCTP_STREAM_SLOTS; i++) {
         if (!s->out[i].in_use || s->out[i].reset != RESET_DONE) continue;
         *stream = s->out[i].id;
         s->out[i].in_use = 0;
         return 1;
     }
+    s->events = (uint8_t)(s->events & ~(1u << LINNET_SCTP_EVENT_RESET_DONE));
     return 0;
 }
 
