@@ -102,10 +102,12 @@ typedef struct linnet_sctp {
 
     /* --- sending: a ring of fragments in send_mem --- */
     uint8_t *send_mem;
-    /* offsets of the oldest, the next free, the first without TSN */
-    uint32_t send_len, head, tail, unsent;
-    /* records before `unsent`, from it on, marked to be sent again */
-    uint32_t n_sent, n_unsent, n_retransmit;
+    /* offsets, in the order of leaving: the first, the first without TSN, the last */
+    uint32_t head, unsent, last;
+    /* and in memory: the first, the next free */
+    uint32_t send_len, oldest, tail;
+    /* records in memory, before `unsent`, from it on, marked to be sent again */
+    uint32_t n_records, n_sent, n_unsent, n_retransmit;
     /* advanced: Advanced.Peer.Ack.Point (RFC 3758 3.5) */
     uint32_t next_tsn, peer_cum, advanced;
     uint32_t cwnd, ssthresh, partial_acked, flight, buffered, message, order, recovery_tsn;

@@ -122,6 +122,7 @@ typedef enum {
     R_AGAIN,
     R_ABANDONED,
     R_DEAD,
+    R_FREE,
     R_WRAP
 } sctp_record_state_t;
 typedef struct {
@@ -130,6 +131,7 @@ typedef struct {
     uint32_t ppid;
     uint32_t message; /* equal for all fragments of one message */
     uint32_t order;   /* of its last transmission among all transmissions */
+    uint32_t next;    /* record that leaves after this one */
     uint64_t expires_us;
     int32_t max_retransmits;
     uint16_t stream, ssn, len, sends;

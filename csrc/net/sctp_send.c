@@ -1,12 +1,13 @@
 /* SCTP sending: the queue of fragments, congestion control and retransmission (RFC 9260 6.1, 6.3,
  * 7), and giving up in order (PR-SCTP, RFC 3758 3.5).
  *
- * send_mem is a ring of fragments in TSN order: `head` .. `unsent` have a TSN (or died without
- * one), `unsent` .. `tail` wait for theirs. A message is queued whole or not at all, and leaves
- * in the order of linnet_sctp_send. Not implemented, deliberately: stream scheduling,
- * interleaving (RFC 8260). Invariants: `flight` is the payload of all R_INFLIGHT records,
- * n_retransmit the number of R_AGAIN ones; SSNs are given when a message begins to leave, so
- * that one that expires before costs no number. */
+ * send_mem is a ring of fragments, `oldest` .. `tail` in the order of linnet_sctp_send. Their links
+ * are in TSN order: `head` .. `unsent` have a TSN (or died without one), `unsent` .. `last` wait
+ * for theirs. A message is queued whole or not at all; streams take turns, a message each (RFC
+ * 8260 3.2), so that a burst on one does not hold up the others. Not implemented, deliberately:
+ * interleaving (RFC 8260 2): a message that has begun to leave is finished first. Invariants:
+ * `flight` is the payload of all R_INFLIGHT records, n_retransmit the number of R_AGAIN ones;
+ * SSNs are given when a message begins to leave, so that one that expires before costs none. */
 #include "sctp_internal.h"
 
 /* --- the ring --- */
@@ -15,8 +16,13 @@ static sctp_record_t *at(const linnet_sctp_t *s, uint32_t offset) {
     return (sctp_record_t *)(void *)(s->send_mem + offset);
 }
 
-/* Of a record that has a successor. */
+/* The next to leave; of a record that has a successor. */
 static uint32_t after(const linnet_sctp_t *s, uint32_t offset) {
+    return at(s, offset)->next;
+}
+
+/* The next in memory; of a record that has a successor. */
+static uint32_t behind(const linnet_sctp_t *s, uint32_t offset) {
     offset += at(s, offset)->size;
     if (s->send_len - offset < sizeof(sctp_record_t) || at(s, offset)->state == R_WRAP) return 0;
     return offset;
@@ -36,14 +42,14 @@ static uint32_t record_size(uint32_t len) {
 
 /* Where `size` bytes would go if the ring ended at `tail`. */
 static uint32_t find_place(const linnet_sctp_t *s, uint32_t tail, uint32_t size, int is_empty) {
-    if (!is_empty && tail <= s->head) return s->head - tail >= size ? tail : NO_OFFSET;
+    if (!is_empty && tail <= s->oldest) return s->oldest - tail >= size ? tail : NO_OFFSET;
     if (s->send_len - tail >= size) return tail;
-    return !is_empty && s->head >= size ? 0 : NO_OFFSET;
+    return !is_empty && s->oldest >= size ? 0 : NO_OFFSET;
 }
 
 static int is_room(const linnet_sctp_t *s, uint32_t len) {
     uint32_t tail = s->tail;
-    int is_empty = count(s) == 0;
+    int is_empty = s->n_records == 0;
     while (len) {
         uint32_t part = min_u32(len, fragment_max(s));
         uint32_t place = find_place(s, tail, record_size(part), is_empty);
@@ -59,30 +65,73 @@ int linnet_sctp_has_room(const linnet_sctp_t *s, size_t len) {
     return len <= s->send_len && is_room(s, (uint32_t)len);
 }
 
-static sctp_record_t *push(linnet_sctp_t *s, uint32_t len) {
+/* A record at the end of the memory, behind the record `previous` in the order of leaving. */
+static uint32_t push(linnet_sctp_t *s, uint32_t len, uint32_t previous) {
     uint32_t size = record_size(len);
-    uint32_t place = find_place(s, s->tail, size, count(s) == 0);
+    uint32_t place = find_place(s, s->tail, size, s->n_records == 0);
     sctp_record_t *r = at(s, place);
     if (place != s->tail && s->send_len - s->tail >= sizeof(sctp_record_t))
         at(s, s->tail)->state = R_WRAP;
     s->tail = place + size;
-    if (s->n_unsent++ == 0) s->unsent = place;
     memset(r, 0, sizeof(*r));
     r->size = size;
     r->len = (uint16_t)len;
     r->state = R_QUEUED;
-    return r;
+    if (count(s) == 0) {
+        s->head = s->last = place;
+    } else {
+        r->next = at(s, previous)->next;
+        at(s, previous)->next = place;
+        if (s->last == previous) s->last = place;
+    }
+    s->n_records++;
+    if (s->n_unsent++ == 0) s->unsent = place;
+    return place;
 }
 
 static void pop(linnet_sctp_t *s) {
     sctp_record_t *r = at(s, s->head);
     s->buffered -= r->len;
     s->n_sent--;
-    if (count(s)) {
-        s->head = after(s, s->head);
-    } else {
-        s->head = s->tail = s->unsent = 0;
+    r->state = R_FREE;
+    if (count(s)) s->head = after(s, s->head);
+    while (s->n_records && at(s, s->oldest)->state == R_FREE) {
+        if (--s->n_records) {
+            s->oldest = behind(s, s->oldest);
+        } else {
+            s->oldest = s->tail = 0;
+        }
     }
+}
+
+/* The record behind which a message of this stream is to leave: the streams take turns, so its
+ * n-th waiting message comes before the others' messages n + 1. The message that is leaving now
+ * is its stream's first. */
+static uint32_t find_turn(const linnet_sctp_t *s, uint16_t stream) {
+    uint32_t waiting[LINNET_SCTP_STREAM_SLOTS] = {0};
+    uint32_t mine = 0, place = NO_OFFSET, previous = s->unsent, offset = s->unsent;
+    uint32_t n = s->n_unsent;
+    if (n == 0 || at(s, s->last)->stream == stream) return s->last;
+    while (n) {
+        const sctp_record_t *r = at(s, offset);
+        size_t i = 0;
+        if (offset == s->unsent || (r->flags & DATA_BEGIN)) {
+            /* every stream with a message has an entry, so one is found */
+            while (i + 1 < LINNET_SCTP_STREAM_SLOTS &&
+                   !(s->out[i].in_use && s->out[i].id == r->stream))
+                i++;
+            waiting[i]++;
+            if (r->stream == stream) {
+                mine++;
+                place = NO_OFFSET;
+            } else if (place == NO_OFFSET && waiting[i] > mine + 1) {
+                place = previous;
+            }
+        }
+        previous = offset;
+        if (--n) offset = after(s, offset);
+    }
+    return place == NO_OFFSET ? s->last : place;
 }
 
 /* The first waiting record joins those that have left. */
@@ -105,8 +154,8 @@ void linnet_sctp_send_init(linnet_sctp_t *s) {
 }
 
 void linnet_sctp_send_clear(linnet_sctp_t *s) {
-    s->head = s->tail = s->unsent = 0;
-    s->n_sent = s->n_unsent = s->n_retransmit = 0;
+    s->head = s->last = s->unsent = s->oldest = s->tail = 0;
+    s->n_records = s->n_sent = s->n_unsent = s->n_retransmit = 0;
     s->flight = s->buffered = 0;
 }
 
@@ -136,6 +185,7 @@ static int check_send(const linnet_sctp_t *s, const linnet_sctp_send_t *how, con
 int linnet_sctp_send(linnet_sctp_t *s, uint64_t now_us, const linnet_sctp_send_t *how,
                      const uint8_t *data, size_t len) {
     linnet_sctp_stream_t *stream;
+    uint32_t place;
     size_t done;
     int n = check_send(s, how, data, len);
     if (n < 0) return n;
@@ -144,9 +194,12 @@ int linnet_sctp_send(linnet_sctp_t *s, uint64_t now_us, const linnet_sctp_send_t
     if (!is_room(s, (uint32_t)len)) return count(s) ? LINNET_ERR_AGAIN : LINNET_ERR_LIMIT;
     if (!stream && !linnet_sctp_find_stream(s->out, how->stream, 1)) return LINNET_ERR_LIMIT;
     s->message++;
+    place = find_turn(s, how->stream);
     for (done = 0; done < len;) {
         uint32_t part = min_u32((uint32_t)(len - done), fragment_max(s));
-        sctp_record_t *r = push(s, part);
+        sctp_record_t *r;
+        place = push(s, part, place);
+        r = at(s, place);
         r->message = s->message;
         r->stream = how->stream;
         r->ppid = how->ppid;

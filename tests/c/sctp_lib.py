@@ -21,7 +21,8 @@ CDEF = "\n".join([
     "typedef struct { uint64_t opaque[44]; } linnet_rng_t;",
     _struct("net/sctp.h", "linnet_sctp_counters_t"),
     """typedef struct linnet_sctp { uint32_t flags, my_tag, peer_tag, my_first_tsn, cwnd, ssthresh, flight, cum,
-    highest, rto_us, srtt_us, errors, next_tsn, peer_cum, peer_window; uint16_t n_free, n_blocks;
+    highest, rto_us, srtt_us, errors, next_tsn, peer_cum, peer_window, buffered, n_records, n_sent, n_unsent;
+    uint16_t n_free, n_blocks;
     uint64_t t3; linnet_sctp_counters_t counters; ...; } linnet_sctp_t;""",
     _struct("net/dcep.h", "linnet_dcep_counters_t"),
     "typedef struct { linnet_dcep_counters_t counters; ...; } linnet_dcep_t;",
