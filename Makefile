@@ -16,8 +16,11 @@ RUN = LINNET_VARIANT=$$($(BUILD_PY) variant) $(PY)
 C_FILES = $(shell git ls-files 'csrc/*.c' 'csrc/*.h')
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
-# Not the tests of sound against real peers: they measure time, which the sanitizers stretch.
-SANITIZE_TESTS ?= $(wildcard tests/c tests/port tests/app tests/scenario tests/interop tests/test_parity.py tests/e2e/test_data.py)
+# Everything in which the native module takes part, but: what judges sound in real time (test_audio.py) or the memory of
+# the process (test_soak.py), which the sanitizers stretch. The tests directly in tests/ have other builds or none.
+SANITIZE_TESTS ?= $(wildcard tests/c tests/app tests/scenario tests/interop tests/port tests/e2e tests/host_sim \
+	tests/test_parity.py) \
+	$(addprefix --ignore=tests/e2e/,test_audio.py test_soak.py)
 SANITIZE_SEEDS ?= 50
 # test_rig.py and test_peers.py are about the other side alone.
 MICROPYTHON_TESTS ?= $(filter-out %/test_rig.py %/test_peers.py,$(wildcard tests/e2e/test_*.py)) $(wildcard tests/host_sim/test_cli_*.py)
@@ -47,7 +50,7 @@ micropython: venv-build ## build/micropython/micropython: MicroPython's unix por
 
 .PHONY: test
 test: venv-test extension livekit-server ## every test, against a real livekit-server too
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	$(RUN) -m tests $(PYTEST_ARGS)
 
 .PHONY: test-micropython
 test-micropython: venv-test extension livekit-server micropython ## the end-to-end tests and those of the command line, with Linnet on MicroPython
@@ -57,7 +60,7 @@ test-micropython: venv-test extension livekit-server micropython ## the end-to-e
 server: venv-build livekit-server ## build the pinned livekit-server into the cache (80 s, once)
 
 .PHONY: sanitize
-sanitize: venv-test livekit-server ## the tests of the core and the app layer under the address and undefined-behaviour sanitizers
+sanitize: venv-test livekit-server ## the tests of all native code under the address and undefined-behaviour sanitizers
 	LINNET_SANITIZE=$${LINNET_SANITIZE:-address,undefined} $(MAKE) --no-print-directory extension sanitized-tests
 
 .PHONY: fuzz
@@ -112,4 +115,4 @@ livekit-server: | venv-build
 .PHONY: sanitized-tests
 sanitized-tests:
 	env $$($(BUILD_PY) sanitizer-env) LINNET_SEEDS=$(SANITIZE_SEEDS) LINNET_VARIANT=$$($(BUILD_PY) variant) \
-		$(PY) -m pytest $(SANITIZE_TESTS) $(PYTEST_ARGS)
+		$(PY) -m tests $(SANITIZE_TESTS) $(PYTEST_ARGS)

@@ -3,9 +3,9 @@
 import json
 import os
 import signal
-import subprocess
 import time
 import wave
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +19,16 @@ MOMENTS_MS = (0, 5, 20, 40, 60, 80, 100, 120, 150, 180, 220, 260, 300, 400, 600,
 
 def children():
     """Processes that we started and that still run."""
-    found = subprocess.run(["ps", "-o", "pid=,stat=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
-    return [line for line in found.stdout.splitlines() if "host_sim" in line and " Z" not in line]
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+            program = (process / "cmdline").read_bytes()
+        except OSError:
+            continue            # it has just ended
+        if int(parent) == os.getpid() and state != "Z" and (b"host_sim" in program or b"micropython" in program):
+            found.append(program)
+    return found
 
 
 def wait_for(what, limit=10):
@@ -151,7 +159,12 @@ def test_an_app_that_never_gives_way_is_ended_by_one_sigterm(server, room, tmp_p
     assert ended.seconds < 16
 
 
-def test_no_program_of_ours_is_left():
+def test_no_program_of_ours_is_left(server, room, tmp_path):
+    assert children() == []
+    process = started(server, room, tmp_path / "e.jsonl")
+    assert len(children()) == 1
+    process.kill()
+    process.communicate()
     assert children() == []
 
 
