@@ -14,7 +14,7 @@ from tests.hil import boards, report, roster, scripts
 from tests.hil.faults import RigFault
 
 ON_BOARDS = os.environ.get("LINNET_HIL") == "1"
-collect_ignore_glob = [] if ON_BOARDS else ["test_on_boards.py", "test_board_faults.py", "test_board_joins.py"]
+collect_ignore_glob = [] if ON_BOARDS else ["test_on_boards.py", "test_board_*.py"]
 APP_S, UNITS_S, CALL_S = 300, 60, 60
 
 
