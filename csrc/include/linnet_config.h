@@ -61,14 +61,14 @@
 #endif
 #ifndef LINNET_PACKET_MS_MAX
 #define LINNET_PACKET_MS_MAX                                                                       \
-    120 /* x 2 B x codec rate per remote track; what is longer is concealed. Nearly all send 20, none over 60 */
+    120 /* x 2 B x codec rate per remote track; what is longer is concealed. Nearly all send 20, few over 60 */
 #endif
 #ifndef LINNET_OPUS_PACKET_MAX
 #define LINNET_OPUS_PACKET_MAX                                                                     \
     1275 /* largest Opus frame there is (RFC 6716 3.4): what comes may be music; no price of its own */
 #endif
 #ifndef LINNET_OPUS_SEND_MAX
-#define LINNET_OPUS_SEND_MAX 320 /* largest packet of our own: 128 kb/s at 20 ms; x 4 queued */
+#define LINNET_OPUS_SEND_MAX 320 /* largest packet of our own: 128 kb/s at 20 ms; x 1 B */
 #endif
 #ifndef LINNET_MID_MAX
 #define LINNET_MID_MAX 16 /* bytes of an SDP mid */
