@@ -26,6 +26,14 @@ def test_a_call_makes_no_heap_call_between_init_and_wipe(tools):
     assert bench_packets.heap_wrongs(facts) == []
 
 
+def test_a_call_goes_through_with_the_limits_of_a_board():
+    """The handshake in both roles in the small TLS arena, one datagram of DTLS queue, sound in the small buffers."""
+    program = bench_packets.build(gates.toolchain(LINNET_OPUS="fixed"), bench_memory.BOARD_LIMITS)
+    for profile in bench_packets.PROFILES:
+        facts = bench_packets.call_facts(program, profile, frames=100)
+        assert facts["sounding"] == facts["frames"] == facts["received"] and facts["heap_calls"] == 0
+
+
 def test_a_heap_call_and_a_blind_counter_are_both_told():
     good = {"heap_calls": 0, "heap_calls_of_a_known_user": 2}
     assert bench_packets.heap_wrongs({"cm": good}) == []

@@ -29,13 +29,15 @@ def has_valgrind():
     return shutil.which("valgrind") is not None
 
 
-def build(tools):
-    """The harness, linked as the product is."""
-    program = gates.FOLDER / "bench_packets"
+def build(tools, limits=None):
+    """The harness, linked as the product is; limits: macros of linnet_config.h, as bench_memory.py has them."""
+    defines = [f"-D{limit}={value}" for limit, value in (limits or {}).items()]
+    core = tools.core_objects(gates.FOLDER / "core-board", defines) if limits else [tools.core_library()]
+    program = gates.FOLDER / ("bench_packets-board" if limits else "bench_packets")
     wrap = ["-Wl,--wrap=" + name for name in ("malloc", "calloc", "realloc", "free")]
-    command = [*tools.cc, "-Wall", "-Wextra", "-Werror", *tools.compile_flags(), str(gates.HERE / "bench_packets.c"),
-               str(tools.core_library()), *map(str, tools.third_party_archives()), *tools.link_flags(), *wrap,
-               "-o", str(program)]
+    command = [*tools.cc, "-Wall", "-Wextra", "-Werror", *tools.compile_flags(), *defines,
+               str(gates.HERE / "bench_packets.c"), *map(str, core), *map(str, tools.third_party_archives()),
+               *tools.link_flags(), *wrap, "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise CannotMeasure(f"bench_packets.c does not build:\n{done.stderr}")
