@@ -63,6 +63,10 @@ server: venv-build livekit-server ## build the pinned livekit-server into the ca
 sanitize: venv-test livekit-server ## the tests of all native code under the address and undefined-behaviour sanitizers
 	LINNET_SANITIZE=$${LINNET_SANITIZE:-address,undefined} $(MAKE) --no-print-directory extension sanitized-tests
 
+.PHONY: sanitize-threads
+sanitize-threads: venv-test ## the tests of the native media loop under the thread sanitizer
+	LINNET_SANITIZE=thread $(MAKE) --no-print-directory extension sanitized-tests SANITIZE_TESTS=tests/port
+
 .PHONY: fuzz
 fuzz: venv-test ## run each fuzz target for FUZZ_SECONDS (20), with its corpus
 	$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)

@@ -130,7 +130,8 @@ class Run:
         self.terminal = open_terminal(self)
         log.set_sink(self._on_log, log.DEBUG if self.verbose else log.WARN)
         try:
-            self.report("started", app=str(setup.app), board=board.name, rate=setup.audio.rate)
+            self.report("started", app=str(setup.app), board=board.name, rate=setup.audio.rate,
+                        driver="native" if setup.media_loop else "python")
             for text in setup.warnings:
                 self.report("log", level=log.WARN, where="note", text=text)
             if self.device.room is None and self.setup.app != APP:

@@ -6,8 +6,9 @@ import wave
 
 import pytest
 
-from host_sim.audio import DeviceAudio, PairAudio, WavAudio, read_wav
+from host_sim.audio import LOOP_RING_MS, DeviceAudio, PairAudio, WavAudio, read_wav
 from linnet import port
+from linnet.core_numbers import LOOP_FREE, LOOP_PACED, LOOP_SILENT
 from linnet.errors import Refused
 
 
@@ -107,6 +108,48 @@ def test_a_full_disk_is_told_and_the_call_goes_on():
         audio.play(bytes(8192))
     audio.stop()
     assert "No space left" in audio.trouble
+
+
+def test_a_ring_is_filled_with_the_file_and_then_with_silence():
+    audio = WavAudio(8000, samples(*range(1, 241)), wait=True)
+    audio.loop_start(None)
+    frame = bytearray(2 * 160)
+    audio.ring_fill(frame)
+    assert not any(frame) and not audio.finished
+    audio.begin()
+    audio.ring_fill(frame)
+    assert bytes(frame) == samples(*range(1, 161))
+    audio.ring_fill(frame)
+    assert bytes(frame) == samples(*range(161, 241)) + bytes(160)
+    heard = 0
+    while not audio.finished:  # what was filled is heard only after what is in the ring
+        audio.ring_fill(frame)
+        heard += 160
+        assert not any(frame)
+    assert 8000 * LOOP_RING_MS // 1000 <= heard <= 8000
+
+
+def test_what_a_ring_heard_is_the_file_written(tmp_path):
+    path = tmp_path / "o.wav"
+    audio = WavAudio(8000, out=path)
+    audio.loop_start(None)
+    audio.ring_heard(memoryview(samples(1, 2, 3)))
+    audio.ring_heard(memoryview(samples(4)))
+    audio.loop_stop()
+    audio.loop_stop()
+    with wave.open(str(path)) as file:
+        assert file.readframes(99) == samples(1, 2, 3, 4)
+
+
+def test_a_pair_may_have_a_file_on_one_side_and_a_device_on_the_other():
+    file, device = WavAudio(16000), DeviceAudio(16000, microphone=False)
+    pair = PairAudio(file, device)
+    assert (pair.loop_sound, pair.loop_speaker_sound) == (LOOP_PACED, LOOP_FREE)
+    assert pair.ring_fill == file.ring_fill
+    pair = PairAudio(DeviceAudio(16000, speaker=False), file)
+    assert (pair.loop_sound, pair.loop_speaker_sound) == (LOOP_FREE, LOOP_PACED)
+    assert pair.ring_heard == file.ring_heard
+    assert device.loop_sound == LOOP_SILENT
 
 
 def test_a_pair_gives_up_both_when_one_does_not_open(tmp_path):

@@ -56,6 +56,15 @@ def test_a_badge_alone_joins_says_so_and_leaves_after_its_seconds(cli, server, r
         assert 0.8 < file.getnframes() / 16000 < 3
 
 
+@pytest.mark.skipif(MICROPYTHON, reason="chooses between the drivers of a laptop")
+@pytest.mark.parametrize("options, driver", [((), "native"), (("--driver", "python"), "python")])
+def test_the_driver_is_the_native_loop_unless_another_is_asked_for(cli, server, room, tmp_path, options, driver):
+    ended = badge(cli, server, room, "--out", tmp_path / "out.wav", "--seconds", "1", *options)
+    assert ended.code == 0
+    assert ended.events[0]["driver"] == driver
+    assert ended.events[-1]["link"]["audio_turns_late"] >= 0
+
+
 def test_lines_are_plain_when_nobody_looks(cli, server, room):
     ended = badge(cli, server, room, "--seconds", "0.5")
     assert "\x1b" not in ended.out
