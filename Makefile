@@ -75,6 +75,14 @@ fuzz: venv-test ## run each fuzz target for FUZZ_SECONDS (20), with its corpus
 bench: venv-test extension livekit-server ## costs beside the peers, in one run
 	$(RUN) -m tests.bench
 
+.PHONY: hil
+hil: venv-test extension livekit-server ## the tests on boards: the emulated ones and those you add to tests/hil/rig.json
+	LINNET_HIL=1 $(RUN) -m pytest tests/hil $(PYTEST_ARGS)
+
+.PHONY: hil-firmware
+hil-firmware: venv-test ## only the firmware of the emulated boards (2 min, once)
+	@$(PY) -m tests.hil firmware
+
 .PHONY: budgets
 budgets: venv-test ## text, RAM, stack and instructions on emulated boards, against the committed table
 	$(PY) -m tests.budgets $(BUDGETS_ARGS)

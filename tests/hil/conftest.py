@@ -4,6 +4,7 @@ The tests of the rig's own code run always. Those on boards run with LINNET_HIL=
 firmware. A board that this machine cannot use is skipped with what is missing and the command that brings it.
 """
 
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from tests.hil.faults import RigFault
 
 ON_BOARDS = os.environ.get("LINNET_HIL") == "1"
 collect_ignore_glob = [] if ON_BOARDS else ["test_on_boards.py", "test_board_*.py"]
-APP_S, UNITS_S, CALL_S = 300, 60, 60
+LIMIT_S = 180  # for one script on a board
 
 
 def entries():
@@ -48,14 +49,12 @@ class Runs:
         began = time.monotonic()
         with boards.open_board(entry["name"]) as board:
             report.add(entry["name"], "start", "ok", time.monotonic() - began, "firmware included")
-            for what, script, limit in (("units", scripts.unit_tests(entry, self.folder), UNITS_S),
-                                        ("call", scripts.call_test(entry, self.folder), CALL_S),
-                                        ("app", scripts.app_tests(entry, self.folder, self.skipped(entry)), APP_S)):
-                if what == "units" and not board.has("units"):
-                    continue
+            plan = [("units", [scripts.unit_tests(entry, self.folder)])] if board.has("units") else []
+            plan += [("call", [scripts.call_test(entry, self.folder)]), ("app", scripts.app_tests(entry, self.folder))]
+            for what, several in plan:
                 began = time.monotonic()
                 try:
-                    found[what] = board.run(script, limit)
+                    found[what] = "".join([board.run(one, LIMIT_S) for one in several])
                 except (RigFault, boards.ScriptFailed) as error:
                     found[what] = error
                 told = f"retries {board.retries}" if board.retries else ""
@@ -64,12 +63,10 @@ class Runs:
 
     def _run_laptop(self):
         env = scripts.fixed_environment()
-        return {**scripts.call_on_laptop(self.folder, env), **scripts.units_on_laptop(self.folder, env),
-                "app": scripts.app_on_laptop()}
-
-    @staticmethod
-    def skipped(entry):
-        return sorted(entry.get("skip", {}))
+        found = {**scripts.call_on_laptop(self.folder, env), **scripts.units_on_laptop(self.folder, env)}
+        for skip in {json.dumps(entry.get("skip", {}), sort_keys=True) for entry in entries()}:
+            found["app", skip] = scripts.app_on_laptop(self.folder, json.loads(skip))
+        return found
 
     def on_board(self, entry, what):
         """What a script printed; its fault or failure is raised."""
@@ -82,6 +79,9 @@ class Runs:
 
     def on_laptop(self):
         return self._laptop.result()
+
+    def app_on_laptop(self, entry):
+        return self.on_laptop()["app", json.dumps(entry.get("skip", {}), sort_keys=True)]
 
 
 @pytest.fixture(scope="session")

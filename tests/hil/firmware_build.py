@@ -28,7 +28,7 @@ from tests.hil.faults import RigFault  # noqa: E402
 HERE = Path(__file__).resolve().parent / "firmware"
 # board -> compiler, a header only a complete C library has, Debian packages
 COMPILERS = {
-    "mps2": ("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi picolibc-arm-none-eabi"),
+    "mps2": ("arm-none-eabi-gcc", "gcc-arm-none-eabi picolibc-arm-none-eabi"),
     "virt": ("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"),
 }
 # Everything that goes into a firmware, besides MicroPython and the compiler.

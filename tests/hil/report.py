@@ -3,6 +3,8 @@
 import threading
 from pathlib import Path
 
+from tests.hil import scripts
+
 FILE = Path(__file__).resolve().parents[2] / "build" / "hil" / "report.txt"
 _rows = []
 _lock = threading.Lock()
@@ -17,8 +19,10 @@ def add(board, what, outcome, seconds, told=""):
 def word(outcome):
     if isinstance(outcome, BaseException):
         return getattr(outcome, "code", None) or "failed"
-    found = [line for line in outcome.splitlines() if " passed, " in line and line.endswith(" skipped")]
-    return found[-1] if found else outcome if len(outcome) < 30 and "\n" not in outcome else "ok"
+    found = scripts.counts(outcome)
+    if found:
+        return "%d passed, %d failed, %d skipped" % found
+    return outcome if len(outcome) < 30 and "\n" not in outcome else "ok"
 
 
 def table():

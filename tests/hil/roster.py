@@ -8,7 +8,7 @@ A real board with a MicroPython that has the module `_linnet` and asyncio needs 
 
 and may have: "baud" (115200); "reset": "soft" (default: Ctrl-D of the raw REPL) or a command as a list, for
 instance one that switches its power; "mount": folders of firmware/ to copy along for a firmware that has not frozen
-them, ["linnet", "apps"]; "skip": {"test file or name": "why not here"}.
+them, ["linnet", "apps"]; "skip": {"a file, class or Class.test of tests/app": "why not here"}.
 "fixtures" says what hangs on the board: "units" (a firmware with linnet_units), "link" (may join the real server
 over its serial line).
 """
