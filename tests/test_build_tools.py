@@ -89,11 +89,13 @@ def test_a_missing_compiler_is_named_with_its_cure():
         build_tools.Toolchain({**os.environ, "CC": "no-such-cc"})
 
 
-def test_cffi_reads_exactly_what_stands_between_the_marks():
-    text = "int before(void);\n/* [ffi-begin]  plain */\nint in(void);\n/* [ffi-end] */\nint after(void);\n"
-    assert cffi_build.declarations(text) == "int in(void);\n"
+def test_cffi_reads_exactly_what_stands_between_the_marks(tmp_path):
+    header = tmp_path / "a.h"
+    header.write_text("int before(void);\n/* [ffi-begin]  plain */\nint in(void);\n/* [ffi-end] */\nint after(void);\n")
+    assert cffi_build.declarations(header) == "int in(void);\n"
 
 
-def test_a_header_without_marks_is_refused():
-    with pytest.raises(build_tools.BuildError, match="ffi-begin"):
-        cffi_build.declarations("int a(void);\n")
+def test_a_header_without_marks_is_refused(tmp_path):
+    (tmp_path / "a.h").write_text("int a(void);\n")
+    with pytest.raises(build_tools.BuildError, match="a.h has no .ffi-begin"):
+        cffi_build.declarations(tmp_path / "a.h")
