@@ -155,8 +155,9 @@ def test_a_garbage_collection_and_a_busy_interpreter_are_not_heard(seconds):
         figures = {name: after[name] - before[name] for name in
                    ("microphone_lost", "microphone_starved", "speaker_lost", "speaker_starved", "turns_late", "turns")}
         figures["concealed"] = after["track"]["frames_concealed"] - before["track"]["frames_concealed"]
-        assert figures["turns"] >= seconds * 95
-        assert figures["microphone_lost"] == figures["speaker_lost"] == 0
-        assert figures["microphone_starved"] == 0, figures
+        assert figures["microphone_lost"] == figures["speaker_lost"] == 0, figures
+        if right.longest_wait_s < 2.5:  # else this test itself made no sound for the microphone
+            assert figures["microphone_starved"] == 0, figures
         if not explained(left, right):
+            assert figures["turns"] >= seconds * 99
             assert figures["concealed"] == figures["speaker_starved"] == 0, figures
