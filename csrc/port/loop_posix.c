@@ -56,8 +56,8 @@ static int make_lock(pthread_mutex_t *lock) {
     pthread_mutexattr_t how;
     int failed;
     if (pthread_mutexattr_init(&how)) return LINNET_ERR_SPACE;
-#if defined(_POSIX_THREAD_PRIO_INHERIT) && _POSIX_THREAD_PRIO_INHERIT > 0
-    /* Whoever makes the thread wait gets its priority meanwhile. */
+#if !defined(ESP_PLATFORM) && defined(_POSIX_THREAD_PRIO_INHERIT) && _POSIX_THREAD_PRIO_INHERIT > 0
+    /* Whoever makes the thread wait gets its priority meanwhile; FreeRTOS's mutexes do so by themselves. */
     (void)pthread_mutexattr_setprotocol(&how, PTHREAD_PRIO_INHERIT);
 #endif
     failed = pthread_mutex_init(lock, &how);
