@@ -77,7 +77,7 @@ def app_groups():
 def app_tests(entry, folder):
     """Scripts that run all of tests/app but what the roster skips."""
     helpers = [file for file in APP.glob("*.py") if not file.name.startswith("test_")]
-    helpers += [APP / "test_records.py"]  # others take its cases
+    helpers += [APP / "test_records.py", APP / "test_room.py"]  # others take from them
     return [pack(entry, folder, f"app-{i}", sorted({*helpers, *group}), app_script(group, entry.get("skip", {})))
             for i, group in enumerate(app_groups())]
 
