@@ -13,9 +13,11 @@ import struct
 import subprocess
 from pathlib import Path
 
+import fetch
 import media_lib
 import micropython_build
 import pytest
+import xtensa
 from test_micropython import built, run_script  # noqa: F401  (built is a fixture)
 from test_parity import HEADER, LOOP_HEADER, declared_functions
 
@@ -32,9 +34,9 @@ TEXT_MAX = 48 * 1024  # a board keeps it in executable RAM
 COMPILERS = {"armv7m": "arm-none-eabi-gcc", "armv7emsp": "arm-none-eabi-gcc", "rv32imc": "riscv64-unknown-elf-gcc"}
 
 
-def build(arch):
-    done = subprocess.run(["make", "-C", ROOT / "csrc/bind/natmod", f"ARCH={arch}", "--no-print-directory"],
-                          capture_output=True, text=True, env=micropython_build.make_env())
+def build(arch, *settings):
+    command = ["make", "-C", ROOT / "csrc/bind/natmod", f"ARCH={arch}", "--no-print-directory", *settings]
+    done = subprocess.run(command, capture_output=True, text=True, env=micropython_build.make_env())
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     file = ROOT / "build" / "natmod" / arch / "_linnet.mpy"
     assert 20000 < file.stat().st_size < TEXT_MAX, f"{arch}: {file.stat().st_size} bytes"
@@ -77,6 +79,15 @@ def test_it_links_for_boards(built, arch):  # noqa: F811
         pytest.skip(f"no {COMPILERS[arch]}. Debian: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi "
                     "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf")
     build(arch)
+
+
+def test_it_links_for_the_esp32(built):  # noqa: F811
+    """Nothing here runs it: MicroPython on an ESP32 alone can load it."""
+    try:
+        tools = xtensa.toolchain(say=lambda line: None)
+    except fetch.FetchError as missing:
+        pytest.skip(str(missing))
+    build("xtensawin", f"CROSS={tools.prefix}", f"CFLAGS_EXTRA={' '.join(tools.flags)}")
 
 
 @pytest.mark.parametrize("profile, salt", [(1, 14), (7, 12)], ids=["aes-cm", "gcm"])

@@ -48,6 +48,73 @@ size_t strlen(const char *text) {
     return n;
 }
 
+#ifdef __XTENSA__
+/* The windowed parts of libgcc are not in every toolchain. Bit by bit: no division is on a packet's path. */
+uint64_t __udivdi3(uint64_t n, uint64_t d) {
+    uint64_t quotient = 0, rest = 0;
+    for (int i = 63; i >= 0; i--) {
+        rest = rest << 1 | (n >> i & 1);
+        if (rest < d) continue;
+        rest -= d;
+        quotient |= (uint64_t)1 << i;
+    }
+    return quotient;
+}
+
+int64_t __divdi3(int64_t n, int64_t d) {
+    uint64_t un = n < 0 ? -(uint64_t)n : (uint64_t)n, ud = d < 0 ? -(uint64_t)d : (uint64_t)d;
+    uint64_t quotient = __udivdi3(un, ud);
+    return (n < 0) != (d < 0) ? (int64_t)-quotient : (int64_t)quotient;
+}
+
+/* `volatile`: gcc would see a byte swap here and call this very function. */
+uint32_t __bswapsi2(uint32_t v) {
+    volatile uint32_t bytes = v;
+    uint32_t swapped = bytes << 24;
+    swapped |= (bytes & 0xff00) << 8;
+    swapped |= bytes >> 8 & 0xff00;
+    return swapped | bytes >> 24;
+}
+
+typedef union {
+    uint64_t whole;
+    struct {
+        uint32_t low, high;
+    } half;
+} halves_t;
+
+uint64_t __bswapdi2(uint64_t v) {
+    halves_t in = {v}, out;
+    out.half.low = __bswapsi2(in.half.high);
+    out.half.high = __bswapsi2(in.half.low);
+    return out.whole;
+}
+
+uint64_t __ashldi3(uint64_t v, int n) {
+    halves_t x = {v};
+    if (n >= 32) {
+        x.half.high = x.half.low << (n - 32);
+        x.half.low = 0;
+    } else if (n > 0) {
+        x.half.high = x.half.high << n | x.half.low >> (32 - n);
+        x.half.low <<= n;
+    }
+    return x.whole;
+}
+
+uint64_t __lshrdi3(uint64_t v, int n) {
+    halves_t x = {v};
+    if (n >= 32) {
+        x.half.low = x.half.high >> (n - 32);
+        x.half.high = 0;
+    } else if (n > 0) {
+        x.half.low = x.half.low >> n | x.half.high << (32 - n);
+        x.half.high >>= n;
+    }
+    return x.whole;
+}
+#endif
+
 void mbedtls_platform_zeroize(void *mem, size_t len) {
     volatile uint8_t *at = mem;
     while (len--) *at++ = 0;
