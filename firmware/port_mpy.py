@@ -32,7 +32,7 @@ class MpyClock:
     """linnet.port.Clock on asyncio's own time."""
 
     ticks_us = staticmethod(compat.ticks_us)
-    sleep_ms = staticmethod(compat.sleep_ms)
+    sleep_ms = staticmethod(asyncio.sleep_ms)  # allocates nothing
     wait_for_ms = staticmethod(asyncio.wait_for_ms)
 
     def unix_time(self):
