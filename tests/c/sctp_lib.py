@@ -54,6 +54,10 @@ COOKIE_ECHO, COOKIE_ACK, SHUTDOWN_COMPLETE, RECONFIG, FORWARD_TSN = 10, 11, 14, 
 PORT = 5000
 
 
+# linnet_error
+AGAIN, LIMIT, CLOSED, STATE, ARG, SPACE, PACKET = -5, -8, -7, -4, -1, -3, -2
+
+
 def event_names(prefix):
     return {getattr(lib, n): n[len(prefix):] for n in dir(lib) if n.startswith(prefix)}
 
@@ -354,3 +358,19 @@ class Channels:
     def take_seen(self):
         taken, self.seen = self.seen, []
         return taken
+
+
+def sack_of(chunks):
+    body, = [c[2] for c in chunks if c[0] == SACK]
+    cum, window, n_gaps, n_dups = struct.unpack_from("!IIHH", body)
+    gaps = [struct.unpack_from("!HH", body, 12 + 4 * i) for i in range(n_gaps)]
+    return cum, window, gaps, list(struct.unpack_from("!%dI" % n_dups, body, 12 + 4 * n_gaps))
+
+
+def reset_request(seq, last_tsn, *streams, response=0):
+    body = struct.pack("!HHIII", 13, 16 + 2 * len(streams), seq, response, last_tsn)
+    return chunk(RECONFIG, 0, body + b"".join(struct.pack("!H", s) for s in streams))
+
+
+def responses(chunks):
+    return [struct.unpack("!HHII", c[2])[2:] for c in chunks if c[0] == RECONFIG and c[2][:2] == b"\0\x10"]
