@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(INTERPRETER != "cpython",
                                 reason="chooses between the drivers of a laptop: LINNET_INTERPRETER=cpython")
 BUSY_TURNS = 60
 BUSY_S = 0.2
+LATE_US = 8000       # less than half a frame
 
 
 def tone(hertz, rate, seconds, size=0.15):
@@ -73,11 +74,13 @@ async def test_a_busy_interpreter_does_not_disturb_a_call(server, room_name, uni
         assert busy["microphone_lost"] == busy["microphone_starved"] == 0
         assert busy["speaker_lost"] == busy["speaker_starved"] == busy["events_dropped"] == 0
         assert busy["packets_received"] > 49 * BUSY_TURNS
-        if calm["frames_concealed"] or max(calm["jitter_us"], busy["jitter_us"]) > 15000:
-            warnings.warn(f"the way through the server is not calm by itself: {calm}, {busy}", stacklevel=1)
-            assert busy["frames_concealed"] <= 8 * (calm["frames_concealed"] + 5)
-        else:
-            assert busy["frames_concealed"] == 0
+        if busy["frames_concealed"]:
+            # Both loops were on time in every turn: what came late, came late from the server.
+            late = [peer.room.stats()["worst_late_us"] for peer in (ann, bob)]
+            assert max(late) < LATE_US, (late, calm, busy)
+            assert busy["frames_concealed"] <= 3000 // 200
+            warnings.warn(f"{busy['frames_concealed']} frames came late from the server: this machine is busy",
+                          stacklevel=1)
     finally:
         await ann.close()
         await bob.close()
