@@ -16,11 +16,12 @@ RUN = LINNET_VARIANT=$$($(BUILD_PY) variant) $(PY)
 C_FILES = $(shell git ls-files 'csrc/*.c' 'csrc/*.h')
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
-# Everything in which the native module takes part, but: what judges sound in real time (test_audio.py) or the memory of
-# the process (test_soak.py), which the sanitizers stretch. The tests directly in tests/ have other builds or none.
+# Everything in which the native module takes part, but: what judges sound in real time (test_audio.py, and one of the
+# media loop) or the memory of the process (test_soak.py), which the sanitizers stretch. The tests directly in tests/
+# have other builds or none.
 SANITIZE_TESTS ?= $(wildcard tests/c tests/app tests/scenario tests/interop tests/port tests/e2e tests/host_sim \
-	tests/test_parity.py) \
-	$(addprefix --ignore=tests/e2e/,test_audio.py test_soak.py)
+	tests/test_parity.py) $(addprefix --ignore=tests/e2e/,test_audio.py test_soak.py) \
+	--deselect=tests/port/test_loop_call.py::test_a_garbage_collection_and_a_busy_interpreter_are_not_heard
 SANITIZE_SEEDS ?= 50
 # test_rig.py and test_peers.py are about the other side alone.
 MICROPYTHON_TESTS ?= $(filter-out %/test_rig.py %/test_peers.py,$(wildcard tests/e2e/test_*.py)) $(wildcard tests/host_sim/test_cli_*.py)
