@@ -184,19 +184,34 @@ class MpyNet(Datagrams):
         return self._context
 
 
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_END = b"-----END CERTIFICATE-----"
+_BLOCK = const(8192)
+
+
 def certificates(path):
-    """The certificates in a PEM file one after another, as DER: MicroPython's Mbed TLS reads no PEM."""
-    body = None
-    with open(path) as file:
-        for line in file:
-            if line.startswith("-----BEGIN CERTIFICATE"):
-                body = []
-            elif line.startswith("-----END CERTIFICATE"):
-                if body:
-                    yield binascii.a2b_base64("".join(body))
-                body = None
-            elif body is not None:
-                body.append(line.strip())
+    """The certificates in a PEM file one after another, as DER: MicroPython's Mbed TLS reads no PEM.
+
+    In blocks, because each line that MicroPython reads is a call of the system per character."""
+    text = b""
+    with open(path, "rb") as file:
+        while True:
+            block = file.read(_BLOCK)
+            text += block
+            while True:
+                start = text.find(_BEGIN)
+                end = text.find(_END, start) if start >= 0 else -1
+                if end < 0:
+                    break
+                try:
+                    yield binascii.a2b_base64(text[start + len(_BEGIN) : end])
+                except ValueError:
+                    pass  # no base64 between the two: not ours to repair
+                text = text[end + len(_END) :]
+            if not block:
+                return
+            if start < 0 or len(text) > 4 * _BLOCK:
+                text = text[-len(_BEGIN) :]
 
 
 def _load(context, found):
