@@ -98,6 +98,7 @@ class Link:
         self.is_over = False
         self.greeted = False
         self.unsent = 0
+        self.frames = 0  # that came
         self.datagrams = [0, 0]  # to the board, from it
         self.bytes = [0, 0]
         self._started = time.monotonic()
@@ -216,12 +217,16 @@ class Link:
     # --- what the board asks for ---
 
     def _take(self, kind, payload):
+        self.frames += 1
         if kind == "H":
             self.greeted = True
         elif kind == "B":
             self.is_over = True
         elif kind == "E":
-            self.events.append((time.monotonic() - self._started, json.loads(payload)))
+            event = json.loads(payload)
+            if event["event"] == "figures":
+                event["frames_came"] = self.frames - 1  # the board counted before it told
+            self.events.append((time.monotonic() - self._started, event))
         elif kind == "P":
             self.heard += payload
         elif kind == "S":

@@ -20,7 +20,7 @@ APP = REPO / "tests" / "app"
 VECTORS = REPO / "tests" / "vectors"
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 GROUP = 12  # files of tests/app that share an interpreter
-ALONE = ("test_room_end.py",)  # makes hundreds of cores, and leaves a small heap in pieces
+ALONE = ("test_room_end.py", "test_ws_cases.py")  # makes hundreds of cores; wants megabytes in one piece
 SKIPPING = """
 import harness
 _skip, _run = %r, harness._run_one

@@ -78,6 +78,7 @@ async def call(line, peer, voice, url, token, board):
     await line.wait_until(lambda: line.is_over, "end of the program", 30)
     stats = leaving["stats"]
     assert stats["dropped_srtp_auth"] == 0 and figures["datagrams_lost"] == 0
+    assert figures["frames_came"] == figures["frames_sent"], f"the line lost frames: {figures} {line.text[-500:]!r}"
 
     # What each side heard of the other.
     theirs = resample(to_float(recording.pcm), RATE, 16000)

@@ -83,6 +83,7 @@ class Board:
                 mic_frames=audio.frames_captured,
                 mic_missed=audio.frames_missed,
                 datagrams_lost=net.datagrams_lost,
+                frames_sent=self.link.sent,
             )
             kept = audio.kept()
             for at in range(0, len(kept), 1024):

@@ -33,12 +33,14 @@ class Link:
         self._handlers = {}
         self._waiting = {}  # kind -> [Event, answer]
         self.is_broken = False
+        self.sent = 0  # frames
 
     def on(self, kind, handler):
         self._handlers[ord(kind)] = handler
 
     def send(self, kind, *parts):
         """hot: no allocation but the tuple"""
+        self.sent += 1
         n = 0
         for part in parts:
             n += len(part)
