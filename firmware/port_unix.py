@@ -107,10 +107,10 @@ def memory_kib(name="VmHWM"):
 
 # --- signals ---
 
-# A handler in Python would run in the middle of anything: so these are held back and read from a descriptor, when the
-# event loop comes to it. Ctrl-C is not among them: MicroPython makes a KeyboardInterrupt of it, also in a program that
-# never gives way.
-_SIGNALS = {1: "the terminal was closed", 15: "SIGTERM"}
+# These are held back and read from a descriptor, when the event loop comes to it. MicroPython's own answer to Ctrl-C is
+# a long jump out of the signal handler, also out of a C function that holds the media loop's lock: the program would
+# hang. The price: a program that never gives way does not notice.
+_SIGNALS = {1: "the terminal was closed", 2: "Ctrl-C", 15: "SIGTERM"}
 _SIG_BLOCK = const(0)
 _NONBLOCK_CLOEXEC = const(0o2004000)
 
