@@ -89,6 +89,7 @@ def test_closing_tells_the_peer_in_order_and_then_says_nothing():
     call.sound = False
     call.run_for(500)
     assert call.right.states[core.SCTP] != core.CONNECTED
+    assert call.right.states[core.DTLS] == core.CLOSED  # by close_notify
     assert any(kind == core.BYE for _, kind, _ in call.right.events)
     before = call.datagrams
     call.left.session.input(call.ticks(), core.IN_TIME)
