@@ -26,7 +26,7 @@ async def talk(speaker, listener, path):
 
 @pytest.mark.asyncio
 async def test_two_peers_hear_each_other_as_well_as_the_codec_allows(join):
-    """The rig's own bar for sound. It is not Linnet that is judged here: a machine that stumbled once is asked again."""
+    """The rig's own bar for sound. Not Linnet is judged here: a machine that stumbled once is asked again."""
     for last_try in (False, True):
         ann, bob = await join("ann"), await join("bob")
         results = await asyncio.gather(talk(ann, bob, BADGE), talk(bob, ann, ANSWER))
