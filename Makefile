@@ -16,13 +16,16 @@ RUN = LINNET_VARIANT=$$($(BUILD_PY) variant) $(PY)
 C_FILES = $(shell git ls-files 'csrc/*.c' 'csrc/*.h')
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 20
-# Everything in which the native module takes part, but: what judges sound in real time (test_audio.py, and one of the
-# media loop) or the memory of the process (test_soak.py), which the sanitizers stretch. The tests directly in tests/
+# Everything in which the native module takes part, but: what judges sound in real time (test_audio.py, and two of the
+# media loop) or the memory of the process (test_soak.py, test_micropython.py), which the sanitizers stretch; and what
+# is about the other side alone (test_peers.py, test_rig.py). The tests directly in tests/
 # have other builds or none.
 SANITIZE_TESTS ?= $(wildcard tests/c tests/app tests/scenario tests/interop tests/port tests/e2e tests/host_sim \
-	tests/test_parity.py) $(addprefix --ignore=tests/e2e/,test_audio.py test_soak.py) \
-	--deselect=tests/port/test_loop_call.py::test_a_garbage_collection_and_a_busy_interpreter_are_not_heard
+	tests/test_parity.py) $(addprefix --ignore=tests/e2e/,test_audio.py test_soak.py test_peers.py test_rig.py test_micropython.py) \
+	--deselect=tests/port/test_loop_call.py::test_a_garbage_collection_and_a_busy_interpreter_are_not_heard \
+	--deselect=tests/e2e/test_drivers.py::test_a_busy_interpreter_does_not_disturb_a_call
 SANITIZE_SEEDS ?= 50
+SANITIZE_WORKERS ?= 2
 # test_rig.py and test_peers.py are about the other side alone.
 MICROPYTHON_TESTS ?= $(filter-out %/test_rig.py %/test_peers.py,$(wildcard tests/e2e/test_*.py)) $(wildcard tests/host_sim/test_cli_*.py)
 
@@ -66,7 +69,7 @@ sanitize: venv-test livekit-server ## the tests of all native code under the add
 
 .PHONY: sanitize-threads
 sanitize-threads: venv-test ## the tests of the native media loop under the thread sanitizer
-	LINNET_SANITIZE=thread $(MAKE) --no-print-directory extension sanitized-tests SANITIZE_TESTS=tests/port
+	LINNET_SANITIZE=thread $(MAKE) --no-print-directory extension sanitized-tests SANITIZE_TESTS=tests/port SANITIZE_WORKERS=
 
 .PHONY: fuzz
 fuzz: venv-test ## run each fuzz target for FUZZ_SECONDS (20), with its corpus
@@ -127,5 +130,5 @@ livekit-server: | venv-build
 
 .PHONY: sanitized-tests
 sanitized-tests:
-	env $$($(BUILD_PY) sanitizer-env) LINNET_SEEDS=$(SANITIZE_SEEDS) LINNET_VARIANT=$$($(BUILD_PY) variant) \
+	env $$($(BUILD_PY) sanitizer-env) LINNET_SEEDS=$(SANITIZE_SEEDS) LINNET_LIVE_WORKERS=$(SANITIZE_WORKERS) LINNET_VARIANT=$$($(BUILD_PY) variant) \
 		$(PY) -m tests $(SANITIZE_TESTS) $(PYTEST_ARGS)

@@ -3,15 +3,20 @@
 First those in virtual time, on every processor; then the live ones (tests/conftest.py), one after another on a
 machine that does nothing else. Each run ends with pytest's own line, and a line of ours sums them up. The exit code is
 that of the first run that failed.
+
+LINNET_LIVE_WORKERS=2 runs two files of live tests at a time: for a run that does not judge sound (make sanitize).
 """
 
+import os
 import subprocess
 import sys
 import time
 
 NOTHING_TO_RUN = 5      # pytest's exit code when no test was collected
 INTERRUPTED = 2
-PHASES = {"together": ("-n", "auto", "--maxprocesses=8", "--dist=loadfile"), "alone": ()}
+WORKERS = os.environ.get("LINNET_LIVE_WORKERS")
+PHASES = {"together": ("-n", "auto", "--maxprocesses=8", "--dist=loadfile"),
+          "alone": ("-n", WORKERS, "--dist=loadfile") if WORKERS else ()}
 
 
 def run(phase, arguments):
