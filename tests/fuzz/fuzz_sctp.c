@@ -25,23 +25,47 @@ static void check(int fact) {
     if (!fact) abort();
 }
 
-static void check_sending(const linnet_sctp_t *s) {
-    uint32_t offset = s->head, n = s->n_sent + s->n_unsent, flight = 0, again = 0, buffered = 0, i;
-    for (i = 0; i < n; i++) {
-        const sctp_record_t *r = (const sctp_record_t *)(const void *)(s->send_mem + offset);
-        check(offset + r->size <= s->send_len && r->size >= sizeof(*r));
-        if (i == s->n_sent) check(offset == s->unsent);
-        flight += r->state == R_INFLIGHT ? r->len : 0;
-        again += r->state == R_AGAIN;
-        buffered += r->len;
-        if (i + 1 == n) break;
+static const sctp_record_t *record_at(const linnet_sctp_t *s, uint32_t offset) {
+    const sctp_record_t *r = (const sctp_record_t *)(const void *)(s->send_mem + offset);
+    check(s->send_len - offset >= sizeof(*r));
+    check(r->size >= sizeof(*r) && r->size <= s->send_len - offset);
+    return r;
+}
+
+/* The ring as it lies in memory: how many records of it still have to leave or to be acknowledged. */
+static uint32_t count_ring(const linnet_sctp_t *s) {
+    uint32_t offset = s->oldest, alive = 0, i;
+    for (i = 0; i < s->n_records; i++) {
+        const sctp_record_t *r = record_at(s, offset);
+        alive += r->state != R_FREE;
+        if (i + 1 == s->n_records) {
+            check(offset + r->size == s->tail);
+            break;
+        }
         offset += r->size;
         if (s->send_len - offset < sizeof(*r) ||
             ((const sctp_record_t *)(const void *)(s->send_mem + offset))->state == R_WRAP) {
             offset = 0;
         }
     }
+    return alive;
+}
+
+/* The same records in the order in which they leave. */
+static void check_sending(const linnet_sctp_t *s) {
+    uint32_t offset = s->head, n = s->n_sent + s->n_unsent, flight = 0, again = 0, buffered = 0, i;
+    for (i = 0; i < n; i++) {
+        const sctp_record_t *r = record_at(s, offset);
+        check(r->state != R_FREE);
+        if (i == s->n_sent) check(offset == s->unsent);
+        if (i + 1 == n) check(offset == s->last);
+        flight += r->state == R_INFLIGHT ? r->len : 0;
+        again += r->state == R_AGAIN;
+        buffered += r->len;
+        offset = r->next;
+    }
     check(flight == s->flight && again == s->n_retransmit && buffered == s->buffered);
+    check(count_ring(s) == n);
 }
 
 static uint32_t count_chain(const linnet_sctp_t *s, uint16_t chunk) {
