@@ -33,7 +33,7 @@ async def linnet_speaks(badge, ann, path, seconds=None):
     sentence = sentence[:int(seconds * rate)] if seconds else sentence
     recording = await ann.wait_for_track(badge.identity)
     started, _ = await badge.say(sentence, rate, lead_in_s=LEAD_IN_S)
-    wanted = recording.seconds + 0.5
+    wanted = recording.seconds + 1.0        # rings on the way hold some, and a tail cut off would count as a gap
     await ann.wait_until(lambda: recording.seconds >= wanted, "end of the sentence")
     told = quality.resample(sentence, rate, RATE)
     heard = quality.score(told, recording.since(started - LEAD_IN_S), RATE)

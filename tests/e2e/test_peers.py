@@ -19,7 +19,7 @@ async def talk(speaker, listener, path):
     voice = await speaker.publish_audio()
     recording = await listener.wait_for_track(speaker.identity)
     await speaker.say(voice, sentence, lead_in_s=0.5)
-    wanted = recording.seconds + 0.4        # what is still under way
+    wanted = recording.seconds + 1.0        # what is still under way: a tail cut off would count as a gap
     await listener.wait_until(lambda: recording.seconds >= wanted, "end of the sentence")
     return quality.score(sentence, recording.samples, rate), quality.codec_ceiling(sentence, rate)
 
