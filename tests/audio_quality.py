@@ -96,6 +96,7 @@ class Score:
     delay_s: float
     segments: list
     aligned: np.ndarray     # the recording on the reference's time line
+    cut_s: float            # speech at the end of the reference that came after the recording's end: no gap of the call
 
     def __str__(self):
         return (f"STOI {self.stoi:.3f}, correlation {self.correlation:.3f}, delay {1000 * self.delay_s:.0f} ms"
@@ -139,11 +140,13 @@ def score(reference, recording, rate):
     """Align, then judge. A recording that holds nothing of the reference scores near 0, it never raises."""
     reference, recording = to_float(reference), to_float(recording)
     if len(recording) < len(reference) // 2 or not np.any(recording):
-        return Score(0.0, 0.0, 0.0, [], np.zeros(len(reference)))
+        return Score(0.0, 0.0, 0.0, [], np.zeros(len(reference)), len(reference) / rate)
     segments, aligned = align(reference, recording, rate)
     correlation = float(np.median([abs(one.correlation) for one in segments])) if segments else 0.0
     delay = float(np.median([one.delay_s for one in segments])) if segments else 0.0
-    return Score(float(pystoi_stoi(reference, aligned, rate)), correlation, delay, segments, aligned)
+    spoken = np.flatnonzero(np.abs(reference) > 10 ** (QUIET_DBFS / 20))
+    cut = delay + (spoken[-1] + 1 if len(spoken) else 0) / rate - len(recording) / rate
+    return Score(float(pystoi_stoi(reference, aligned, rate)), correlation, delay, segments, aligned, max(0.0, cut))
 
 
 def find_gaps(samples, rate, *, min_ms=30, below_dbfs=QUIET_DBFS):

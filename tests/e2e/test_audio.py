@@ -64,6 +64,7 @@ def judge(what, heard, ceiling, gaps, badge):
     stats = badge.room.stats()
     state = {"late turns": stats["audio_turns_late"], "underruns": badge.audio.underruns, "track": track,
              "worst late us": stats.get("worst_late_us"), "speaker starved": stats.get("speaker_starved")}
+    assert heard.cut_s == 0, f"the rig stopped recording {1000 * heard.cut_s:.0f} ms too early: {state}"
     assert heard.stoi >= SHARE_OF_CEILING * ceiling.stoi, state
     assert gaps == [], state
 

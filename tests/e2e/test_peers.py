@@ -26,20 +26,15 @@ async def talk(speaker, listener, path):
 
 @pytest.mark.asyncio
 async def test_two_peers_hear_each_other_as_well_as_the_codec_allows(join):
-    """The rig's own bar for sound. Not Linnet is judged here: a machine that stumbled once is asked again."""
-    for last_try in (False, True):
-        ann, bob = await join("ann"), await join("bob")
-        results = await asyncio.gather(talk(ann, bob, BADGE), talk(bob, ann, ANSWER))
-        gaps = [quality.find_speech_gaps(quality.load_wav(path, RATE)[0], heard.aligned, RATE)
-                for (heard, _), path in zip(results, (BADGE, ANSWER), strict=True)]
-        if gaps == [[], []] or last_try:
-            break
-        print(f"the machine stumbled: gaps at (second, length) {gaps}")
+    """The rig's own bar for sound: not Linnet is judged here."""
+    ann, bob = await join("ann"), await join("bob")
+    results = await asyncio.gather(talk(ann, bob, BADGE), talk(bob, ann, ANSWER))
     for (heard, ceiling), path in zip(results, (BADGE, ANSWER), strict=True):
         print(f"{path.name}: {heard}; codec alone {ceiling}")
+        assert heard.cut_s == 0             # the recording goes on to the end of the sentence
         assert heard.stoi >= SHARE_OF_CEILING * ceiling.stoi
         assert heard.delay_s < 0.9          # of which 0.5 s are lead-in
-    assert gaps == [[], []]
+        assert quality.find_speech_gaps(quality.load_wav(path, RATE)[0], heard.aligned, RATE) == []
 
 
 @pytest.mark.asyncio

@@ -113,6 +113,11 @@ def test_speech_is_found_late_and_damage_is_told():
     assert whole.stoi > 0.999 and whole.delay_s == pytest.approx(0.5, abs=0.001)
     assert quality.find_speech_gaps(speech, whole.aligned, RATE) == []
 
+    assert whole.cut_s == 0
+    until = RATE // 2 + np.flatnonzero(np.abs(speech) > 0.01)[-1]       # the last loud sample
+    cut = quality.score(speech, late[:until - RATE // 10], RATE)
+    assert cut.cut_s == pytest.approx(0.1, abs=0.03)
+
     late[RATE * 3 // 2:RATE * 8 // 5] = 0           # 100 ms, from second 1.0 of the speech
     holed = quality.score(speech, late, RATE)
     (start, length), = quality.find_speech_gaps(speech, holed.aligned, RATE)
