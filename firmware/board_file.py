@@ -5,7 +5,7 @@
 import json
 
 from linnet.errors import Refused
-from port_udp import reason
+from os_error import reason
 from wav import RATES
 
 # Those that boards/schema.json knows (a test compares), and the two that count here.

@@ -6,7 +6,7 @@ import time
 
 from linnet.compat import ticks_diff, ticks_us, unix_time
 from linnet.errors import Refused
-from port_udp import reason
+from os_error import reason
 
 _OWN = ("time", "at", "event")
 _SILENT = ("speakers", "sample", "failed", "exit", "started")

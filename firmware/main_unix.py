@@ -18,8 +18,9 @@ from linnet.errors import LinnetError, Refused, one_line
 from linnet.log import Secret, redact
 from linnet.port import Port
 from linnet.token import TokenSource, inspect
+from os_error import reason
 from port_mpy import MpyClock, MpyNet, MpyStore, certificates
-from port_udp import readable, reason
+from port_udp import readable
 from run_app import Run, is_program
 from wav import WavAudio, WavReader, WavWriter
 

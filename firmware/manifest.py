@@ -5,7 +5,7 @@ package("linnet", base_path=".")
 package("apps", base_path=".")
 package("drivers", base_path=".")
 for name in (
-    "port_mpy.py", "port_udp.py", "journal.py", "run_app.py", "board_file.py", "wav.py", "exits.py",
+    "port_mpy.py", "port_udp.py", "os_error.py", "journal.py", "run_app.py", "board_file.py", "wav.py", "exits.py",
     "boot.py", "main.py",
 ):
     module(name, base_path=".")

@@ -21,7 +21,8 @@ import tls as tls_module
 from linnet import compat
 from linnet.compat import const
 from linnet.errors import Closed, Refused, Timeout
-from port_udp import Datagrams, readable, reason, wake_waiting, writable
+from os_error import reason
+from port_udp import Datagrams, readable, wake_waiting, writable
 
 _TCP = const(6)  # IPPROTO_TCP and TCP_NODELAY have these numbers on Linux, macOS and lwIP
 _TCP_NODELAY = const(1)

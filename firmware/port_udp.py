@@ -1,5 +1,5 @@
 # Datagrams of linnet.port.Net on MicroPython, for the Python driver, and what all of our
-# sockets need: how to wait for one, and what its errors mean in words.
+# sockets need: how to wait for one.
 #
 # A call in the native media loop uses no datagram from here: the loop has sockets of its
 # own and allocates nothing. MicroPython's recvfrom() makes a new bytes object per packet.
@@ -12,41 +12,10 @@ from asyncio import core as scheduler
 from linnet import compat
 from linnet.compat import const
 from linnet.errors import Closed, Refused
+from os_error import reason
 
 _FIRST_PORT = const(49152)  # of the dynamic ones, RFC 6335 6
 _PORT_TRIES = const(20)
-
-_WORDS = {
-    "ECONNREFUSED": "Connection refused",
-    "ECONNRESET": "Connection reset by peer",
-    "ECONNABORTED": "Connection aborted",
-    "EHOSTUNREACH": "No route to host",
-    "ENETUNREACH": "Network is unreachable",
-    "ETIMEDOUT": "Connection timed out",
-    "ENOENT": "No such file or directory",
-    "EACCES": "Permission denied",
-    "EISDIR": "Is a directory",
-    "ENOSPC": "No space left on device",
-    "EADDRINUSE": "Address already in use",
-    "EBADF": "Bad file descriptor",
-    "EINVAL": "Invalid argument",
-}
-_RESOLVER = {"-2": "Name or service not known", "-3": "Temporary failure in name resolution"}
-_NUMBERS = {101: "ENETUNREACH", 28: "ENOSPC", 32: "ECONNRESET"}  # what `errno` may not name
-
-
-def reason(error):
-    """The trouble of an OSError or ValueError in words, as the host port tells it."""
-    number = error.args[0] if error.args else None
-    if isinstance(number, int):
-        name = errno.errorcode.get(number) or _NUMBERS.get(number)
-        if name is not None:
-            return _WORDS.get(name, name)
-    for word in error.args[1:] or error.args[:1]:  # Mbed TLS puts its own name second
-        text = " ".join(str(word).split())
-        return _RESOLVER.get(text[-3:-1], text) if text.startswith("[addrinfo") else text
-    return type(error).__name__
-
 
 # --- waiting for sockets ---
 
