@@ -32,7 +32,8 @@ class Badge:
         self.device = device
         self.room = device.room = Room(device.port)
         self.microphone = LocalAudioTrack("microphone")
-        self.left = asyncio.Event()
+        self.has_left = False
+        self.over = asyncio.Event()  # the room has ended, or the device stops
         self._watch()
 
     def _watch(self):
@@ -79,7 +80,8 @@ class Badge:
     def _on_disconnected(self, reason):
         error = self.room.disconnect_error
         self.device.report("disconnected", reason=reason, cause=error.cause if error else "")
-        self.left.set()
+        self.has_left = True
+        self.over.set()
 
     # --- RPC methods ---
 
@@ -147,10 +149,17 @@ class Badge:
             await room.disconnect()
 
     async def _until_over(self):
-        while not (self.device.stopping.is_set() or self.left.is_set()):
-            await self.device.port.clock.sleep_ms(50)
-        if self.left.is_set() and self.room.disconnect_error is not None:
+        stopping = asyncio.create_task(self._when_stopping())
+        try:
+            await self.over.wait()
+        finally:
+            stopping.cancel()
+        if self.has_left and self.room.disconnect_error is not None:
             raise self.room.disconnect_error
+
+    async def _when_stopping(self):
+        await self.device.stopping.wait()
+        self.over.set()
 
 
 async def main(device):
