@@ -32,6 +32,22 @@ static uint32_t word_at(const uint8_t *record, size_t len, size_t index, uint32_
     return word ? word : preset;
 }
 
+/* --- the loop of a handle --- */
+
+/* NULL: closed, or never there. Else it is ours until unlock_loop. */
+static linnet_loop_t *lock_loop(int handle) {
+    linnet_loop_t *l = linnet_loop_enter(handle);
+    if (l) pthread_mutex_lock(&l->lock);
+    return l;
+}
+
+/* Returns `result`, made while the lock was held. */
+static int unlock_loop(linnet_loop_t *l, int result) {
+    pthread_mutex_unlock(&l->lock);
+    linnet_loop_leave(l);
+    return result;
+}
+
 /* --- opening --- */
 
 static int read_options(linnet_loop_options_t *o, const uint8_t *record, size_t len) {
@@ -212,28 +228,16 @@ static int bind_family(linnet_loop_t *l, int family) {
 
 int linnet_loop_bind(int handle, int family) {
     linnet_loop_t *l;
-    int rc;
     if (family != 4 && family != 6) return LINNET_ERR_ARG;
-    l = linnet_loop_enter(handle);
-    if (!l) return LINNET_ERR_CLOSED;
-    pthread_mutex_lock(&l->lock);
-    rc = bind_family(l, family);
-    pthread_mutex_unlock(&l->lock);
-    linnet_loop_leave(l);
-    return rc;
+    l = lock_loop(handle);
+    return l ? unlock_loop(l, bind_family(l, family)) : LINNET_ERR_CLOSED;
 }
 
 /* --- starting, commands, events --- */
 
 int linnet_loop_start(int handle) {
-    linnet_loop_t *l = linnet_loop_enter(handle);
-    int rc;
-    if (!l) return LINNET_ERR_CLOSED;
-    pthread_mutex_lock(&l->lock);
-    rc = linnet_loop_start_thread(l);
-    pthread_mutex_unlock(&l->lock);
-    linnet_loop_leave(l);
-    return rc;
+    linnet_loop_t *l = lock_loop(handle);
+    return l ? unlock_loop(l, linnet_loop_start_thread(l)) : LINNET_ERR_CLOSED;
 }
 
 int linnet_loop_input(int handle, int kind, const uint8_t *data, size_t len) {
@@ -241,23 +245,15 @@ int linnet_loop_input(int handle, int kind, const uint8_t *data, size_t len) {
     int rc;
     if (kind == LINNET_IN_TIME || kind == LINNET_IN_DATAGRAM || kind == LINNET_IN_HOLD)
         return LINNET_ERR_ARG;
-    l = linnet_loop_enter(handle);
+    l = lock_loop(handle);
     if (!l) return LINNET_ERR_CLOSED;
-    pthread_mutex_lock(&l->lock);
     rc = linnet_loop_step(l, kind, data, len);
     linnet_loop_poke(l);
-    pthread_mutex_unlock(&l->lock);
-    linnet_loop_leave(l);
-    return rc;
+    return unlock_loop(l, rc);
 }
 
-int linnet_loop_event(int handle, uint8_t *buf, size_t cap) {
-    linnet_loop_t *l;
+static int take_event(linnet_loop_t *l, uint8_t *buf, size_t cap) {
     int rc;
-    if (!buf) return LINNET_ERR_ARG;
-    l = linnet_loop_enter(handle);
-    if (!l) return LINNET_ERR_CLOSED;
-    pthread_mutex_lock(&l->lock);
     l->asked_us = linnet_loop_clock_us();
     rc = linnet_events_take(&l->events, buf, cap);
     if (rc == LINNET_OUT_IDLE && l->is_told) {
@@ -268,27 +264,24 @@ int linnet_loop_event(int handle, uint8_t *buf, size_t cap) {
         linnet_loop_hold(l, 0);
         linnet_loop_poke(l);
     }
-    pthread_mutex_unlock(&l->lock);
-    linnet_loop_leave(l);
     return rc;
 }
 
+int linnet_loop_event(int handle, uint8_t *buf, size_t cap) {
+    linnet_loop_t *l;
+    if (!buf) return LINNET_ERR_ARG;
+    l = lock_loop(handle);
+    return l ? unlock_loop(l, take_event(l, buf, cap)) : LINNET_ERR_CLOSED;
+}
+
 int linnet_loop_event_size(int handle) {
-    linnet_loop_t *l = linnet_loop_enter(handle);
-    int size;
-    if (!l) return LINNET_ERR_CLOSED;
-    size = (int)l->out_cap;
-    linnet_loop_leave(l);
-    return size;
+    linnet_loop_t *l = lock_loop(handle);
+    return l ? unlock_loop(l, (int)l->out_cap) : LINNET_ERR_CLOSED;
 }
 
 int linnet_loop_wake_fd(int handle) {
-    linnet_loop_t *l = linnet_loop_enter(handle);
-    int fd;
-    if (!l) return LINNET_ERR_CLOSED;
-    fd = l->news.read_fd;
-    linnet_loop_leave(l);
-    return fd;
+    linnet_loop_t *l = lock_loop(handle);
+    return l ? unlock_loop(l, l->news.read_fd) : LINNET_ERR_CLOSED;
 }
 
 /* --- sound --- */
@@ -313,49 +306,28 @@ static int stop_sound(linnet_loop_t *l) {
     return 0;
 }
 
-static int on_loop(int handle, int (*action)(linnet_loop_t *)) {
-    linnet_loop_t *l = linnet_loop_enter(handle);
-    int rc;
-    if (!l) return LINNET_ERR_CLOSED;
-    pthread_mutex_lock(&l->lock);
-    rc = action(l);
-    pthread_mutex_unlock(&l->lock);
-    linnet_loop_leave(l);
-    return rc;
-}
-
 int linnet_loop_sound_start(int handle) {
-    return on_loop(handle, start_sound);
+    linnet_loop_t *l = lock_loop(handle);
+    return l ? unlock_loop(l, start_sound(l)) : LINNET_ERR_CLOSED;
 }
 
 int linnet_loop_sound_stop(int handle) {
-    return on_loop(handle, stop_sound);
+    linnet_loop_t *l = lock_loop(handle);
+    return l ? unlock_loop(l, stop_sound(l)) : LINNET_ERR_CLOSED;
 }
 
 int linnet_loop_mic(int handle, const int16_t *pcm, size_t n) {
     linnet_loop_t *l;
-    size_t taken;
     if (!pcm && n) return LINNET_ERR_ARG;
-    l = linnet_loop_enter(handle);
-    if (!l) return LINNET_ERR_CLOSED;
-    pthread_mutex_lock(&l->lock);
-    taken = linnet_rings_mic(&l->rings, pcm, n);
-    pthread_mutex_unlock(&l->lock);
-    linnet_loop_leave(l);
-    return (int)taken;
+    l = lock_loop(handle);
+    return l ? unlock_loop(l, (int)linnet_rings_mic(&l->rings, pcm, n)) : LINNET_ERR_CLOSED;
 }
 
 int linnet_loop_speaker(int handle, int16_t *pcm, size_t n) {
     linnet_loop_t *l;
-    size_t given;
     if (!pcm && n) return LINNET_ERR_ARG;
-    l = linnet_loop_enter(handle);
-    if (!l) return LINNET_ERR_CLOSED;
-    pthread_mutex_lock(&l->lock);
-    given = linnet_rings_speaker(&l->rings, pcm, n);
-    pthread_mutex_unlock(&l->lock);
-    linnet_loop_leave(l);
-    return (int)given;
+    l = lock_loop(handle);
+    return l ? unlock_loop(l, (int)linnet_rings_speaker(&l->rings, pcm, n)) : LINNET_ERR_CLOSED;
 }
 
 /* --- figures --- */
@@ -363,52 +335,44 @@ int linnet_loop_speaker(int handle, int16_t *pcm, size_t n) {
 static int loop_stats(const linnet_loop_t *l, uint8_t *buf, size_t cap) {
     const linnet_loop_counts_t *c = &l->counts;
     linnet_audio_counts_t audio;
-    memset(&audio, 0, sizeof audio);
     l->device.counts(l->device.context, &audio);
-    {
-        const uint64_t words[] = {c->turns,
-                                  c->turns_late,
-                                  c->worst_late_us,
-                                  audio.microphone_lost,
-                                  audio.microphone_starved,
-                                  audio.speaker_lost,
-                                  audio.speaker_starved,
-                                  c->datagrams_unsent,
-                                  c->datagrams_cut,
-                                  c->events,
-                                  c->events_held,
-                                  c->events_dropped,
-                                  c->wakes,
-                                  c->steps,
-                                  l->cpu_us,
-                                  l->is_realtime,
-                                  l->is_over,
-                                  l->rings.microphone.n,
-                                  l->rings.speaker.n};
-        size_t i, j, n = sizeof words / sizeof words[0];
-        if (cap < 8 * n) return LINNET_ERR_SPACE;
-        for (i = 0; i < n; i++) {
-            for (j = 0; j < 8; j++) buf[8 * i + j] = (uint8_t)(words[i] >> 8 * j);
-        }
-        return (int)(8 * n);
+    const uint64_t words[] = {c->turns,
+                              c->turns_late,
+                              c->worst_late_us,
+                              audio.microphone_lost,
+                              audio.microphone_starved,
+                              audio.speaker_lost,
+                              audio.speaker_starved,
+                              c->datagrams_unsent,
+                              c->datagrams_cut,
+                              c->events,
+                              c->events_held,
+                              c->events_dropped,
+                              c->wakes,
+                              c->steps,
+                              l->cpu_us,
+                              l->is_realtime,
+                              l->is_over,
+                              l->rings.microphone.n,
+                              l->rings.speaker.n};
+    size_t i, j, n = sizeof words / sizeof words[0];
+    if (cap < 8 * n) return LINNET_ERR_SPACE;
+    for (i = 0; i < n; i++) {
+        for (j = 0; j < 8; j++) buf[8 * i + j] = (uint8_t)(words[i] >> 8 * j);
     }
+    return (int)(8 * n);
+}
+
+static int any_stats(const linnet_loop_t *l, int which, uint8_t *buf, size_t cap) {
+    if (which == -2) return loop_stats(l, buf, cap);
+    return which < -2 ? LINNET_ERR_ARG : linnet_stats(l->session, which, buf, cap);
 }
 
 int linnet_loop_stats(int handle, int which, uint8_t *buf, size_t cap) {
     linnet_loop_t *l;
-    int rc;
     if (!buf) return LINNET_ERR_ARG;
-    l = linnet_loop_enter(handle);
-    if (!l) return LINNET_ERR_CLOSED;
-    pthread_mutex_lock(&l->lock);
-    if (which == -2) {
-        rc = loop_stats(l, buf, cap);
-    } else {
-        rc = which < -2 ? LINNET_ERR_ARG : linnet_stats(l->session, which, buf, cap);
-    }
-    pthread_mutex_unlock(&l->lock);
-    linnet_loop_leave(l);
-    return rc;
+    l = lock_loop(handle);
+    return l ? unlock_loop(l, any_stats(l, which, buf, cap)) : LINNET_ERR_CLOSED;
 }
 
 /* --- the end --- */
