@@ -16,7 +16,10 @@ NEW, HANDSHAKE, CONNECTED, FAILED, CLOSED = range(5)
 CM, GCM = 1, 7
 ERR_ARG, ERR_PACKET, ERR_SPACE, ERR_STATE, ERR_AGAIN, ERR_CRYPTO, ERR_CLOSED, ERR_LIMIT, ERR_AUTH = range(-1, -10, -1)
 MTU = 1200
+WRITE_MAX = 1163
 NEVER = 2**64 - 1
+ALERT, HANDSHAKE_RECORD, DATA = 21, 22, 23  # record types
+BAD_NETWORK = dict(delay_us=30_000, loss=0.3, reorder=0.3, duplicate=0.1)
 
 CDEF = """
 typedef struct { uint8_t key[32]; uint8_t fingerprint[32]; uint16_t cert_len; uint8_t cert[400]; } linnet_identity_t;
@@ -38,6 +41,10 @@ def records(datagram):
         end = at + 13 + int.from_bytes(datagram[at + 11:at + 13], "big")
         yield datagram[at], int.from_bytes(datagram[at + 3:at + 5], "big"), datagram[at:end]
         at = end
+
+
+def other_role(role):
+    return CLIENT + SERVER - role
 
 
 class Endpoint:
@@ -141,6 +148,15 @@ def pair(c, seed=1):
     return client, server
 
 
+def check_honest(client, server):
+    """Nobody has keys without a connection, and two connections have the same."""
+    for end in (client, server):
+        if end.state != CONNECTED:
+            assert end.keys() == ERR_STATE
+    if client.state == server.state == CONNECTED:
+        assert client.keys() == server.keys()
+
+
 class Link:
     """Both directions between two endpoints, in virtual time."""
 
@@ -191,6 +207,15 @@ def connect(client, server, **conditions):
     assert client.start(0) == 0
     link.run(stop=lambda: link.both_connected() or FAILED in (client.state, server.state))
     return link
+
+
+def connected_pair(c):
+    """(client, server, link), with everything that the handshake sent delivered."""
+    client, server = pair(c)
+    link = connect(client, server)
+    assert link.both_connected()
+    link.run(until=link.now + 5_000_000)
+    return client, server, link
 
 
 class OpenSsl:
@@ -259,14 +284,19 @@ class OpenSsl:
         return [record for _, _, record in records(data)]
 
 
+def converse_more(ours, peer):
+    """Passes what each has to say, once."""
+    for datagram in list(ours.poll(0)):
+        peer.input(datagram)
+    for datagram in peer.output():
+        ours.input(datagram)
+
+
 def converse(ours, peer, rounds=12):
-    """Passes datagrams between our endpoint and OpenSSL until both are silent."""
+    """A handshake between our endpoint and OpenSSL, until both are silent."""
     if ours.role == CLIENT:
         assert ours.start(0) == 0
     else:
         peer.step()
     for _ in range(rounds):
-        for datagram in list(ours.poll(0)):
-            peer.input(datagram)
-        for datagram in peer.output():
-            ours.input(datagram)
+        converse_more(ours, peer)
