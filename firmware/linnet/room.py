@@ -135,10 +135,10 @@ class Room(EventEmitter):
             self._prepared = Engine(self.port, options, self._on_engine)
 
     async def connect(self, url, token, options=None):
-        """Join. Returns when the media path and the data channels are up: whatever is sent to this
-        device from then on arrives. Sound and reliable packets may have come before. Raises a
-        LinnetError that says what is wrong and what helps. `token` is never shown, logged or
-        stored."""
+        """Join. Returns when the media path and the data channels are up: what participants send
+        to this device reliably from then on arrives. Sound and reliable packets may have come
+        before. Raises a LinnetError that says what is wrong and what helps. `token` is never
+        shown, logged or stored."""
         if self._engine is not None or self._connecting:
             raise Refused("already-connected", "this room is connected already")
         options = options or RoomOptions()
