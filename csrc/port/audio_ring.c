@@ -27,14 +27,27 @@ size_t linnet_ring_put(linnet_ring_t *r, const int16_t *pcm, size_t n) {
     return done;
 }
 
+const int16_t *linnet_ring_look(const linnet_ring_t *r, size_t *n) {
+    if (*n > r->n) *n = r->n;
+    if (*n > r->cap - r->head) *n = r->cap - r->head;
+    return r->pcm + r->head;
+}
+
+void linnet_ring_drop(linnet_ring_t *r, size_t n) {
+    if (n > r->n) n = r->n;
+    if (n == 0) return; /* also of a ring without memory */
+    r->head = (r->head + n) % r->cap;
+    r->n -= n;
+}
+
 size_t linnet_ring_take(linnet_ring_t *r, int16_t *pcm, size_t n) {
     size_t done = 0;
     if (n > r->n) n = r->n;
     while (done < n) {
-        size_t part = r->cap - r->head < n - done ? r->cap - r->head : n - done;
-        memcpy(pcm + done, r->pcm + r->head, part * sizeof *pcm);
-        r->head = (r->head + part) % r->cap;
-        r->n -= part;
+        size_t part = n - done;
+        const int16_t *oldest = linnet_ring_look(r, &part);
+        memcpy(pcm + done, oldest, part * sizeof *pcm);
+        linnet_ring_drop(r, part);
         done += part;
     }
     return done;

@@ -16,6 +16,9 @@ typedef struct {
 
 size_t linnet_ring_put(linnet_ring_t *r, const int16_t *pcm, size_t n); /* NULL: silence */
 size_t linnet_ring_take(linnet_ring_t *r, int16_t *pcm, size_t n);
+/* The oldest samples in one piece, at most *n, which becomes how many they are; 0 only of an empty ring. They stay. */
+const int16_t *linnet_ring_look(const linnet_ring_t *r, size_t *n);
+void linnet_ring_drop(linnet_ring_t *r, size_t n); /* the oldest n, of those there are */
 
 /* Kinds as enum linnet_loop_sound: SILENT, PACED or FREE. */
 typedef struct {

@@ -140,7 +140,7 @@ static int i2s_start(void *context, uint32_t rate_hz, uint64_t now_us) {
     bytes = linnet_i2s_dma_bytes(&d->format, d->ahead_ms);
     if (bytes < 0) return bytes;
     d->ahead = (uint32_t)((uint64_t)d->ahead_ms * rate_hz / 1000);
-    d->stage.head = d->stage.n = 0;
+    linnet_ring_drop(&d->stage, d->stage.n); /* of a sound before */
     d->sent = d->given = 0;
     d->sent_seen = d->sent_buffers;
     d->lost_seen = d->lost_bytes;
@@ -176,13 +176,11 @@ static size_t i2s_capture(void *context, uint64_t now_us, int16_t *pcm, size_t n
 static void flush(i2s_device_t *d) {
     const size_t each = linnet_i2s_frame_bytes(&d->format);
     while (d->stage.n) {
-        size_t part = d->stage.cap - d->stage.head, written = 0;
-        if (part > d->stage.n) part = d->stage.n;
-        if (part > PIECE) part = PIECE;
-        linnet_i2s_to_words(&d->format, d->stage.pcm + d->stage.head, part, d->words);
+        size_t part = PIECE, written = 0;
+        const int16_t *oldest = linnet_ring_look(&d->stage, &part);
+        linnet_i2s_to_words(&d->format, oldest, part, d->words);
         (void)i2s_channel_write(d->out, d->words, part * each, &written, 0);
-        d->stage.head = (d->stage.head + written / each) % d->stage.cap;
-        d->stage.n -= written / each;
+        linnet_ring_drop(&d->stage, written / each);
         if (written < part * each) return;
     }
 }

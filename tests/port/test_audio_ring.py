@@ -145,6 +145,27 @@ def test_one_side_paced_and_one_free(c):
     assert rings.play_all(10000) == 160 and rings.play_all(20000) == 0
 
 
+def oldest(c, ring, n):
+    found = c.ffi.new("size_t *", n)
+    pcm = c.lib.linnet_ring_look(ring, found)
+    return list(pcm[0 : found[0]])
+
+
+def test_what_a_device_did_not_take_stays_the_oldest(c):
+    keep = c.ffi.new("int16_t[]", 10)
+    ring = c.ffi.new("linnet_ring_t *", {"pcm": keep, "cap": 10})
+    assert c.lib.linnet_ring_put(ring, list(range(1, 9)), 8) == 8
+    assert oldest(c, ring, 5) == [1, 2, 3, 4, 5]
+    c.lib.linnet_ring_drop(ring, 3)
+    assert oldest(c, ring, 5) == [4, 5, 6, 7, 8]
+    assert c.lib.linnet_ring_put(ring, list(range(9, 14)), 5) == 5
+    assert oldest(c, ring, 10) == list(range(4, 11))  # in one piece, to the end of the memory
+    c.lib.linnet_ring_drop(ring, 7)
+    assert oldest(c, ring, 10) == [11, 12, 13]
+    c.lib.linnet_ring_drop(ring, 99)
+    assert oldest(c, ring, 10) == [] and ring.n == 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_every_sample_is_moved_once_or_counted_once(c, seed):
     rng = random.Random(seed)
