@@ -22,7 +22,7 @@
 #define LINNET_ICE_REMOTE_CANDIDATES 12 /* x 32 B, learned peer-reflexive ones included */
 #endif
 #ifndef LINNET_ICE_PAIRS
-#define LINNET_ICE_PAIRS 24 /* x 64 B */
+#define LINNET_ICE_PAIRS 24 /* x 64 B; at most 255 */
 #endif
 
 /* --- DTLS (RFC 6347, 5764) --- */

@@ -56,6 +56,8 @@ uint64_t linnet_ice_consent_time(linnet_rng_t *rng, uint64_t now_us) {
            linnet_random_u32(rng) % (LINNET_ICE_CONSENT_SPREAD_US + 1);
 }
 
+_Static_assert(LINNET_ICE_PAIRS <= UINT8_MAX, "nominated is an index plus 1 in 8 bits");
+
 void linnet_ice_set_nominated(linnet_ice_t *ice, linnet_ice_pair_t *pair, uint64_t now_us) {
     ice->nominated = (uint8_t)(pair - ice->pairs + 1);
     pair->flags &= (uint8_t)~LINNET_PAIR_NOMINATE;
