@@ -175,14 +175,16 @@ static MP_DEFINE_CONST_OBJ_TYPE(guard_type, MP_QSTR_Guard, MP_TYPE_FLAG_NONE, lo
                                 &guard_dict);
 MP_REGISTER_ROOT_POINTER(mp_obj_t linnet_guard);
 
-/* The interpreter may be reset, or end, with loops running. */
+/* The interpreter may be reset, or end, with loops running. A reset takes the guard with it; what is registered with
+ * atexit stays until the process ends, so it is registered once. */
 static void watch_for_the_end(void) {
+#if defined(__unix__) || defined(__APPLE__)
+    static bool has_exit; /* of the process, as the loops are */
+    if (!has_exit) has_exit = atexit(linnet_loop_close_all) == 0;
+#endif
     if (MP_STATE_VM(linnet_guard) != MP_OBJ_NULL) return;
     MP_STATE_VM(linnet_guard) =
         MP_OBJ_FROM_PTR(mp_obj_malloc_with_finaliser(mp_obj_base_t, &guard_type));
-#if defined(__unix__) || defined(__APPLE__)
-    atexit(linnet_loop_close_all);
-#endif
 }
 
 static mp_obj_t loop_open(mp_obj_t cfg_in, mp_obj_t seed_in, mp_obj_t loop_in) {
