@@ -38,7 +38,7 @@ help: ## print this list
 	@echo "Linnet: a LiveKit client for small machines"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo "Settings: CC, PYTHON, LINNET_OPUS=fixed, LINNET_SANITIZE=address,undefined, LINNET_CACHE, PYTEST_ARGS,"
-	@echo "          MPY_VERSION=1.25.0 FROZEN=1 (make micropython)"
+	@echo "          MPY_VERSION=1.25.0, FROZEN=1 (make micropython, make test-micropython)"
 	@echo "          OPUS_DIR MBEDTLS_DIR NANOPB_DIR SPEEXDSP_DIR MPY_DIR LIVEKIT_SERVER (use these, download nothing)"
 
 .PHONY: demo

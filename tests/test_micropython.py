@@ -85,6 +85,11 @@ def test_mpy_cross_compiles(built, path, tmp_path):
     assert target.stat().st_size > 20
 
 
+def test_every_file_of_the_firmware_is_in_the_manifest():
+    named = set(re.findall(r'"(\w+\.py)"', (ROOT / "firmware" / "manifest.py").read_text()))
+    assert named == {path.name for path in (ROOT / "firmware").glob("*.py")} - {"manifest.py"}
+
+
 LOOP = """
 import _linnet, asyncio, gc, os, select
 from micropython import heap_lock, heap_unlock

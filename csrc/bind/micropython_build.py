@@ -12,8 +12,10 @@ For micropython.mk, micropython.cmake and natmod/Makefile:
     ... cmake FOLDER OPT FLAGS...                  for CMake: such an archive, Mbed TLS in it under other names
     ... natmod TARGET                              make variables for natmod/Makefile
 
-MPY_VERSION  1.26.1 (default) or 1.25.0; MPY_DIR: your own tree instead (nothing is downloaded, nothing in it changed)
-FROZEN       1: firmware/ is frozen into the binary; default 0, programs find it through MICROPYPATH or sys.path
+MPY_VERSION  1.26.1 (default) or 1.25.0, in build/micropython-1.25.0; MPY_DIR: your own tree instead (nothing is
+             downloaded, nothing in it changed)
+FROZEN       1: build/micropython/micropython-frozen, one file with firmware/ in it (run it with -m main); default 0,
+             programs find firmware/ through MICROPYPATH or sys.path
 """
 
 import hashlib
@@ -60,6 +62,15 @@ def wanted_version(env=os.environ):
 def out_folder(env=os.environ):
     version = wanted_version(env)
     return BUILD / ("micropython" if version == DEFAULT_VERSION else "micropython-" + version)
+
+
+def is_frozen(env=os.environ):
+    return env.get("FROZEN") == "1"
+
+
+def program(env=os.environ):
+    """Where the interpreter is once it is built. The frozen one has the same objects, so it is there in seconds."""
+    return out_folder(env) / ("micropython-frozen" if is_frozen(env) else "micropython")
 
 
 def source_tree(env=os.environ):
@@ -152,7 +163,7 @@ def write_if_new(file, text):
 
 def manifest(out):
     lines = ['include("$(MPY_DIR)/extmod/asyncio")\n']
-    if os.environ.get("FROZEN") == "1":
+    if is_frozen():
         lines.append(f'include("{REPO / "firmware" / "manifest.py"}", unix=1)\n')
     return write_if_new(out / "manifest.py", "".join(lines))
 
@@ -164,6 +175,15 @@ def forget_another_build(build, tree):
         shutil.rmtree(build, ignore_errors=True)
         build.mkdir(parents=True)
         stamp.write_text(made_of, encoding="utf-8")
+
+
+def forget_other_content(out):
+    """MicroPython freezes anew when a file is newer; one that is not to be frozen any more is not newer."""
+    files = sorted(str(path) for path in (REPO / "firmware").rglob("*.py")) if is_frozen() else []
+    wanted, stamp = "\n".join([manifest(out).read_text(encoding="utf-8"), *files]), out / "obj" / "linnet.frozen"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        (out / "obj" / "frozen_content.c").unlink(missing_ok=True)
+        stamp.write_text(wanted, encoding="utf-8")
 
 
 def unix_settings(out, cross):
@@ -181,14 +201,16 @@ def build_unix():
         cross = build_mpy_cross(tree, out)
         build = out / "obj"
         forget_another_build(build, tree)
-        fresh = not (build / "micropython").exists()
-        if fresh:
+        forget_other_content(out)
+        target = program()
+        made = build / target.name
+        fresh = not made.exists()
+        if not any(build.glob("micropython*")):
             say(f"micropython: compiling {wanted_version()} with the core (about a minute)")
-        run_make(tree, "ports/unix", out, "micropython", *unix_settings(out, cross))
-        target = out / "micropython"
-        if fresh or not target.exists() or target.stat().st_mtime < (build / "micropython").stat().st_mtime:
+        run_make(tree, "ports/unix", out, "micropython", *unix_settings(out, cross), f"PROG={target.name}")
+        if fresh or not target.exists() or target.stat().st_mtime < made.stat().st_mtime:
             part = target.with_suffix(".part")
-            shutil.copy(build / "micropython", part)
+            shutil.copy(made, part)
             os.replace(part, target)
             say(f"micropython: {target}")
     return target

@@ -9,8 +9,8 @@ import sys
 
 from host_sim.server import LiveKitServer
 from tests.bench import REPO, gates
+from tests.micropython_program import FIRMWARE, PROGRAM
 
-BINARY = REPO / "build" / "micropython" / "micropython"
 SENTENCE = REPO / "host_sim" / "assets" / "badge_sentence.wav"
 HEAP = "1M"
 SETTLE_S = 4
@@ -19,15 +19,15 @@ RSS_AIM_KIB = 12 << 10
 
 def ensure_binary():
     """The interpreter with the core; built the first time."""
-    if not BINARY.exists():
+    if not PROGRAM.exists():
         subprocess.run([sys.executable, REPO / "csrc" / "bind" / "micropython_build.py", "unix"], check=True,
                        stdout=subprocess.DEVNULL)
-    return BINARY
+    return PROGRAM
 
 
 def command(url, token, seconds, what, settle=SETTLE_S):
     return [str(one) for one in (ensure_binary(), "-X", f"heapsize={HEAP}", REPO / "tests" / "bench" / "mpy_device.py",
-                                 REPO / "firmware", url, token, SENTENCE, settle, seconds, what)]
+                                 FIRMWARE, url, token, SENTENCE, settle, seconds, what)]
 
 
 def measure(server, seconds, what, with_talker=True):

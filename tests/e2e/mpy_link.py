@@ -20,9 +20,9 @@ import weakref
 from pathlib import Path
 
 from linnet import errors
+from tests.micropython_program import FIRMWARE, PROGRAM
 
 REPO = Path(__file__).resolve().parents[2]
-BINARY = Path(os.environ.get("LINNET_MICROPYTHON", REPO / "build" / "micropython" / "micropython"))
 HEAP = "16M"            # as much as a test needs: the link itself holds whole messages of the burst
 ANSWER_TIMEOUT_S = 20
 BUILT_IN = {"ValueError": ValueError, "TypeError": TypeError, "KeyError": KeyError, "RuntimeError": RuntimeError,
@@ -73,11 +73,11 @@ class Link:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.settimeout(ANSWER_TIMEOUT_S)
         self._nonce = os.urandom(8).hex()
-        if not BINARY.exists():
-            raise FileNotFoundError(f"{BINARY} is missing: make micropython")
+        if not PROGRAM.exists():
+            raise FileNotFoundError(f"{PROGRAM} is missing: make micropython")
         port = self._listening.getsockname()[1]
         self.process = subprocess.Popen(
-            [BINARY, "-X", f"heapsize={HEAP}", REPO / "tests" / "e2e" / "remote_peer.py", REPO / "firmware", str(port),
+            [PROGRAM, "-X", f"heapsize={HEAP}", REPO / "tests" / "e2e" / "remote_peer.py", FIRMWARE, str(port),
              self._nonce], stdin=subprocess.DEVNULL)
         self._sock = None
         self._in, self._out = bytearray(), bytearray()

@@ -15,6 +15,7 @@ import pytest
 from host_sim.signals import hear_again
 
 from host_sim.server import LiveKitServer, ServerUnavailable, ensure_server
+from tests.micropython_program import MAIN, PROGRAM
 
 REPO = Path(__file__).resolve().parents[2]
 MICROPYTHON = os.environ.get("LINNET_INTERPRETER") == "micropython"
@@ -89,7 +90,7 @@ def start(*arguments, token="", **changes):
     """The program, running; its output is read by end()."""
     command = [sys.executable, "-m", "host_sim"]
     if MICROPYTHON:
-        command = [REPO / "build" / "micropython" / "micropython", REPO / "firmware" / "main.py"]
+        command = [PROGRAM, *MAIN]
     return subprocess.Popen([*command, *map(str, arguments)], cwd=REPO, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             env=environment(**({"LINNET_TOKEN": token} if token else {}), **changes),

@@ -10,9 +10,7 @@ import pytest
 from host_sim import cli as host_cli
 from host_sim import exits
 from tests.host_sim.conftest import REPO, SENTENCE, environment
-
-BINARY = REPO / "build" / "micropython" / "micropython"
-FIRMWARE = REPO / "firmware"
+from tests.micropython_program import FIRMWARE, MAIN, PROGRAM
 
 
 @pytest.fixture
@@ -28,10 +26,10 @@ def micropython(micropython_binary):
 
 @pytest.fixture(scope="session")
 def micropython_binary():
-    if not BINARY.exists():
+    if not PROGRAM.exists():
         subprocess.run([sys.executable, REPO / "csrc" / "bind" / "micropython_build.py", "unix"], check=True,
                        stdout=subprocess.DEVNULL)
-    return BINARY
+    return PROGRAM
 
 
 def host_options():
@@ -69,7 +67,7 @@ def test_a_board_file_may_hold_what_the_schema_knows(micropython):
 
 @pytest.mark.parametrize("sound", [(), ("--mic",), ("--wav", SENTENCE, "--speaker"), ("--out", "o.wav")])
 def test_there_is_no_sound_device_and_files_are_offered(micropython, sound, unsigned):
-    done = micropython(FIRMWARE / "main.py", "--url", "ws://127.0.0.1:9", *sound, check=False, LINNET_TOKEN=unsigned)
+    done = micropython(*MAIN, "--url", "ws://127.0.0.1:9", *sound, check=False, LINNET_TOKEN=unsigned)
     assert done.returncode == exits.AUDIO
     assert "--wav" in done.stderr and "--out" in done.stderr and len(done.stderr.splitlines()) == 1
 
