@@ -10,7 +10,9 @@ import asyncio
 from . import core
 from .compat import const, ticks_add, ticks_diff
 from .errors import Closed
-from .log import DEBUG, ERROR, log
+from .log import DEBUG, log
+from .port import by_family
+from .tasks import Tasks
 
 _DATAGRAM_MAX = const(1500)
 _IDLE_MS = const(1000)
@@ -24,10 +26,9 @@ class Driver:
         self.port = port
         self.session = session
         self._on_event = on_event
-        self._on_failure = on_failure
         self._closed = False
         self._draining = False
-        self._tasks = []
+        self._tasks = Tasks("driver", on_failure)
         self._poke = asyncio.Event()
         self._deadline = 0
         self._armed = False  # the timer task sleeps until _deadline
@@ -48,43 +49,23 @@ class Driver:
     async def open(self):
         """Open the socket and give the core its host candidates."""
         net = self.port.net
-        addresses = net.local_addresses()
-        families = []
-        for ip in addresses:
-            family = 4 if len(ip) == 4 else 6
-            if family in families:
-                continue
-            families.append(family)
+        for family, addresses in by_family(net.local_addresses()):
             _, number = await net.udp_open(family)
             if self._closed:  # meanwhile
                 net.udp_close()
                 raise Closed("not-connected", "the room was left meanwhile")
-            for other in addresses:
-                if len(other) == len(ip):
-                    self.session.add_local_candidate(self.now(), other, number)
+            for ip in addresses:
+                self.session.add_local_candidate(self.now(), ip, number)
         self.running = True
         if not net.udp_listen(self._on_readable):
-            self._start(self._receive)
-        self._start(self._timer)
+            self._tasks.start(self._receive)
+        self._tasks.start(self._timer)
         self.drain()
 
     def start_audio(self):
         """Open the sound device and begin to move samples. Raises Refused("no-audio-device")."""
         self.port.audio.start()
-        self._start(self._sound)
-
-    def _start(self, loop):
-        self._tasks.append(asyncio.create_task(self._guard(loop)))
-
-    async def _guard(self, loop):
-        try:
-            await loop()
-        except Exception as error:
-            # A loop that ends in silence would be a call that goes dead without a word.
-            log(ERROR, "driver", "a loop ended:", repr(error))
-            if self._on_failure is None:
-                raise
-            self._on_failure(error)
+        self._tasks.start(self._sound)
 
     async def close(self):
         """Let the core say goodbye, then stop everything and wipe the keys. May be called twice."""
@@ -95,14 +76,7 @@ class Driver:
             self.session.close(self.now())
             self.drain()
         self.running = False
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            try:
-                await task
-            except asyncio.CancelledError:
-                pass
-        self._tasks = []
+        await self._tasks.close()
         self.port.net.udp_close()
         if self.port.audio:
             self.port.audio.stop()

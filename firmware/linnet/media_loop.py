@@ -10,7 +10,8 @@ import asyncio
 from . import core
 from .compat import const
 from .errors import Closed, Refused
-from .log import ERROR, log
+from .port import by_family
+from .tasks import Tasks
 
 _HEARTBEAT_MS = const(1000)  # the loop leaves a call whose Python side asks for nothing
 _TURN_MS = const(100)  # between two looks at the rings
@@ -43,7 +44,7 @@ class MediaLoop:
         self._on_failure = on_failure
         self._closed = False
         self._draining = False
-        self._tasks = []
+        self._tasks = Tasks("media_loop", on_failure)
         self._has_sound = False
         audio = port.audio
         chunk = audio.rate * _CHUNK_MS // 1000 * 2 if audio else 0
@@ -67,23 +68,16 @@ class MediaLoop:
     async def open(self):
         """Open the sockets, give the core its host candidates, start the thread."""
         session = self.session
-        addresses = self.port.net.local_addresses()
-        families = []
-        for ip in addresses:
-            family = 4 if len(ip) == 4 else 6
-            if family in families:
-                continue
-            families.append(family)
+        for family, addresses in by_family(self.port.net.local_addresses()):
             try:
                 number = session.bind(family)
             except core.CoreError:
                 raise Refused("host-unreachable", "the system gives no datagram socket")
-            for other in addresses:
-                if len(other) == len(ip):
-                    session.add_local_candidate(0, other, number)
+            for ip in addresses:
+                session.add_local_candidate(0, ip, number)
         session.start()
         self.running = True
-        self._start(self._events)
+        self._tasks.start(self._events)
         self.drain()
 
     def start_audio(self):
@@ -97,20 +91,7 @@ class MediaLoop:
         if self.session.sound_start() < 0:
             raise Refused("no-audio-device", "the media loop cannot open this machine's sound device")
         if is_paced:
-            self._start(self._rings)
-
-    def _start(self, loop):
-        self._tasks.append(asyncio.create_task(self._guard(loop)))
-
-    async def _guard(self, loop):
-        try:
-            await loop()
-        except Exception as error:
-            # A loop that ends in silence would be a call that goes dead without a word.
-            log(ERROR, "media_loop", "a loop ended:", repr(error))
-            if self._on_failure is None:
-                raise
-            self._on_failure(error)
+            self._tasks.start(self._rings)
 
     async def close(self):
         """Let the core say goodbye, then stop everything and wipe the keys. May be called twice."""
@@ -118,14 +99,7 @@ class MediaLoop:
             return
         self._closed = True
         self.running = False
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            try:
-                await task
-            except asyncio.CancelledError:
-                pass
-        self._tasks = []
+        await self._tasks.close()
         if self._has_sound:
             self.session.sound_stop()
             self._empty_speaker()

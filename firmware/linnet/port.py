@@ -174,3 +174,13 @@ def missing(adapter, contract):
     """Names that `contract` has and `adapter` lacks, sorted."""
     names = [n for n in dir(contract) if not n.startswith("_")]
     return sorted([n for n in names if not hasattr(adapter, n)])
+
+
+def by_family(addresses):
+    """[(4 or 6, the addresses of that family)] of local_addresses(), one socket each."""
+    found = []
+    for ip in addresses:
+        family = 4 if len(ip) == 4 else 6
+        if not [known for known, _ in found if known == family]:
+            found.append((family, [one for one in addresses if len(one) == len(ip)]))
+    return found

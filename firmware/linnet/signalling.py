@@ -11,7 +11,8 @@ import asyncio
 from . import compat, http, records, url as urls, ws
 from .compat import const, ticks_diff
 from .errors import Closed, LinnetError, Protocol, Refused, Timeout, closed_by_server
-from .log import DEBUG, ERROR, WARN, Secret, log
+from .log import DEBUG, WARN, Secret, log
+from .tasks import Tasks
 
 _READ = const(4096)
 _VALIDATE_TIMEOUT_MS = const(3000)
@@ -68,7 +69,7 @@ class SignalClient:
         self._on_lost = on_lost
         self._ws = None
         self._stream = None
-        self._tasks = []
+        self._tasks = Tasks("signalling", self._on_failure)
         self._to_write = asyncio.Event()
         self._early = []  # messages that came with the join response
         self._closing = False
@@ -164,19 +165,11 @@ class SignalClient:
         for name, message in early:
             self._dispatch(name, message)
         for loop in (self._read_loop, self._write_loop, self._ping_loop):
-            self._tasks.append(asyncio.create_task(self._guard(loop)))
+            self._tasks.start(loop)
 
-    async def _guard(self, loop):
-        try:
-            await loop()
-        except LinnetError as error:
-            self._lost(error)
-        except Exception as error:
-            # Our own mistake, or an app's: without this the session would be deaf in silence.
-            log(ERROR, "signalling", "a message could not be handled:", repr(error))
-            self._lost(Protocol("signal", "a message could not be handled: " + repr(error)))
-
-    def _lost(self, error):
+    def _on_failure(self, error):
+        if not isinstance(error, LinnetError):
+            error = Protocol("signal", "a message could not be handled: " + repr(error))
         if not self._closing:
             self._closing = True
             self._on_lost(error)
@@ -285,14 +278,7 @@ class SignalClient:
         """Close the WebSocket and the stream. May be called twice."""
         self._closing = True
         try:
-            for task in self._tasks:
-                task.cancel()
-            for task in self._tasks:
-                try:
-                    await task
-                except asyncio.CancelledError:
-                    pass
-            self._tasks = []
+            await self._tasks.close()
             if self._is_open():
                 self._ws.close()
                 await self._port.clock.wait_for_ms(self._flush(), _CLOSE_TIMEOUT_MS)
