@@ -354,7 +354,8 @@ static int loop_stats(const linnet_loop_t *l, uint8_t *buf, size_t cap) {
                               l->is_realtime,
                               l->is_over,
                               l->rings.microphone.n,
-                              l->rings.speaker.n};
+                              l->rings.speaker.n,
+                              c->datagrams_overtaken};
     size_t i, j, n = sizeof words / sizeof words[0];
     if (cap < 8 * n) return LINNET_ERR_SPACE;
     for (i = 0; i < n; i++) {

@@ -24,6 +24,7 @@ enum {
 typedef struct {
     uint64_t turns, turns_late, worst_late_us;
     uint64_t datagrams_unsent, datagrams_cut, events, events_held, events_dropped, wakes, steps;
+    uint64_t datagrams_overtaken; /* by a turn of sound although they had come before it */
 } linnet_loop_counts_t;
 
 typedef struct {
@@ -44,6 +45,7 @@ typedef struct linnet_loop {
     /* of the thread alone; the last byte tells a datagram that was cut */
     uint8_t record[LOOP_RECORD_MAX + 1];
     int16_t pcm[LOOP_TURN_SAMPLES];
+    uint64_t woke_us, turned_us; /* when poll() returned last, and before the last turn of sound */
     /* guarded by lock */
     pthread_mutex_t lock;
     linnet_session_t *session;

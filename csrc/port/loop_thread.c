@@ -18,6 +18,10 @@
 #else
 #include <signal.h>
 #endif
+#ifdef __linux__
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#endif
 
 #define TIME_MASK 0x3fffffffu
 
@@ -162,12 +166,28 @@ static size_t receive(linnet_loop_t *l, int fd) {
     return ADDR_LEN + (size_t)n;
 }
 
+/* Since when the datagram just read has been in the socket; UINT64_MAX where the system does not say. */
+static uint64_t came_us(int fd) {
+#ifdef SIOCGSTAMPNS
+    struct timespec came, now;
+    if (ioctl(fd, SIOCGSTAMPNS, &came) == 0 && clock_gettime(CLOCK_REALTIME, &now) == 0) {
+        int64_t age_ns =
+            (int64_t)(now.tv_sec - came.tv_sec) * 1000000000 + (now.tv_nsec - came.tv_nsec);
+        return linnet_loop_clock_us() - (age_ns > 0 ? (uint64_t)age_ns / 1000 : 0);
+    }
+#endif
+    (void)fd;
+    return UINT64_MAX;
+}
+
 static void take_datagrams(linnet_loop_t *l, int fd) {
     int i;
     for (i = 0; i < BURST && fd >= 0; i++) {
         size_t len = receive(l, fd);
+        int is_overtaken = len && came_us(fd) < l->turned_us;
         if (len == 0) return;
         pthread_mutex_lock(&l->lock);
+        if (is_overtaken) l->counts.datagrams_overtaken++;
         if (len > LOOP_RECORD_MAX) {
             l->counts.datagrams_cut++;
         } else {
@@ -212,6 +232,7 @@ static void turn_sound(linnet_loop_t *l) {
     if (is_due) {
         late = now - l->turn_at_us;
         l->counts.turns++;
+        l->turned_us = l->woke_us;
         if (late > l->counts.worst_late_us) l->counts.worst_late_us = late;
         if (late > l->turn_us) l->counts.turns_late++;
         l->turn_at_us = late > l->turn_us ? now + l->turn_us : l->turn_at_us + l->turn_us;
@@ -307,9 +328,11 @@ static void *run(void *context) {
     become_realtime(l);
     while ((wait_ms = settle(l)) >= 0) {
         wait_for_news(l, wait_ms, fds);
-        turn_sound(l);
+        l->woke_us = linnet_loop_clock_us();
+        /* Before the sound: what has come by now may be what is to be heard now. */
         take_datagrams(l, l->sockets[0]);
         take_datagrams(l, l->sockets[1]);
+        turn_sound(l);
     }
     say_goodbye(l);
     return NULL;

@@ -104,6 +104,7 @@ LOOP_STATS = (
     "is_over",
     "microphone_waiting",
     "speaker_waiting",
+    "datagrams_overtaken",  # in the socket when sound was moved, and taken after it (Linux tells)
 )
 
 

@@ -75,11 +75,11 @@ async def test_a_busy_interpreter_does_not_disturb_a_call(server, room_name, uni
         assert busy["speaker_lost"] == busy["speaker_starved"] == busy["events_dropped"] == 0
         assert busy["packets_received"] > 49 * BUSY_TURNS
         if busy["frames_concealed"]:
-            # Both loops were on time in every turn: what came late, came late from the server.
-            late = [peer.room.stats()["worst_late_us"] for peer in (ann, bob)]
-            assert max(late) < LATE_US, (late, calm, busy)
-            assert busy["frames_concealed"] <= 3000 // 200
-            warnings.warn(f"{busy['frames_concealed']} frames came late from the server: this machine is busy",
+            # Not ours is a frame that ann's loop sent in time and that was not yet in bob's socket, as the system
+            # stamps it, when its turn came.
+            assert busy["datagrams_overtaken"] == busy["datagrams_cut"] == busy["dropped_in"] == 0, (calm, busy)
+            assert ann.room.stats()["worst_late_us"] < LATE_US, (calm, busy)
+            warnings.warn(f"{busy['frames_concealed']} frames came to the socket too late: this machine is busy",
                           stacklevel=1)
     finally:
         await ann.close()
@@ -94,8 +94,9 @@ async def watch(peer, seconds, is_busy):
     def figures():
         stats, sound = peer.room.stats(), track.stats()
         names = ("microphone_lost", "microphone_starved", "speaker_lost", "speaker_starved", "events_dropped",
-                 "turns", "turns_late", "rtp_sent")
+                 "turns", "turns_late", "rtp_sent", "datagrams_overtaken", "datagrams_cut")
         return {**{name: stats[name] for name in names},
+                "dropped_in": sum(stats[name] for name in stats if name.startswith("dropped_")),
                 **{name: sound[name] for name in ("packets_received", "packets_lost", "frames_concealed")}}
 
     before, began, jitter, litter = figures(), time.monotonic(), 0, []

@@ -1,6 +1,8 @@
 """The native media loop as a thing with an owner: handles, start, stop, the end, and whoever dies."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -195,6 +197,32 @@ def test_a_loop_may_be_closed_while_others_use_it():
             each.join(10)
             assert not each.is_alive()
         assert wrong == []
+
+
+@only_linux
+def test_what_came_before_a_turn_of_sound_is_taken_before_it():
+    """A loop that overslept finds a turn that is due and a datagram that may hold its sound."""
+    program = (
+        "import sys; sys.path[:0] = ['.', 'firmware']\n"
+        "from tests.port.loops import End\n"
+        "end = End(); end.start(); end.loop.sound_start()\n"
+        "print(end.port, flush=True)\n"
+        "input()\n"
+        "stats = end.stats()\n"
+        "print(stats['datagrams_received'], stats['datagrams_overtaken'])\n")
+    rounds = 20
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as asleep, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        to = "127.0.0.1", int(asleep.stdout.readline())
+        for _ in range(rounds):
+            os.kill(asleep.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, asleep.pid, os.WSTOPPED)
+            sender.sendto(b"none of ours", to)
+            time.sleep(0.03)
+            os.kill(asleep.pid, signal.SIGCONT)
+            time.sleep(0.03)
+        found, _ = asleep.communicate("\n", timeout=10)
+    assert found.split() == [str(rounds), "0"]
 
 
 # --- whoever dies ---
