@@ -6,7 +6,7 @@ import struct
 from linnet.compat import const, ticks_diff, ticks_us
 from linnet.core_numbers import LOOP_PACED
 from linnet.errors import Refused
-from port_udp import reason
+from os_error import reason
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LOOP_RING_MS = const(400)  # between a file and the media loop: how long Python may stand still
