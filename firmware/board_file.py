@@ -1,6 +1,6 @@
-# What main.py uses of a board: from a JSON file (--board, the unix port) or from the
-# board.py that boards/gen.py made and the firmware holds. The whole file is checked by
-# boards/gen.py; here only what is used, with the same words.
+# What a run uses of a board: from a JSON file (--board), or from the board.py that
+# boards/gen.py made and the firmware holds. The whole file is checked by boards/gen.py and
+# on a laptop; here only what is used, with the same words.
 
 import json
 
@@ -47,7 +47,7 @@ class Board:
     """`rate` is None for a machine without a file: the WAV decides. A board's frozen board.py has
     the same names and more."""
 
-    def __init__(self, name="micropython", rate=None, remote_tracks=3, opus_complexity=None, has_led=True,
+    def __init__(self, name, rate=None, remote_tracks=3, opus_complexity=None, has_led=True,
                  has_button=True, room_options=None):
         self.name = name
         self.rate = rate
@@ -73,12 +73,13 @@ def load_board(path):
     except OSError as error:
         raise Refused("file-missing", "the board file %s cannot be read: %s" % (path, reason(error)))
     try:
-        return _read(fields)
+        return read_board(fields)
     except ValueError as error:
         raise Refused("bad-board", "%s: %s" % (path, error))
 
 
-def _read(fields):
+def read_board(fields):
+    """The Board that a decoded file describes; ValueError with the place of what is wrong."""
     if not isinstance(fields, dict):
         raise ValueError("the board must be an object")
     audio, ui, limits = _section(fields, "audio"), _section(fields, "ui"), _section(fields, "limits")

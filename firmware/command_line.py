@@ -1,5 +1,5 @@
-# The options of main.py where there is a command line: the names of `python -m host_sim run`
-# (a test compares them). MicroPython has no argparse.
+# The options of main.py and of `python -m host_sim run`, and what must hold between them. host_sim gives the table to
+# argparse; MicroPython has none, so that parse() reads the arguments here.
 
 import exits
 from linnet.errors import LinnetError
@@ -35,7 +35,8 @@ def _driver(text):
 OPTIONS = (
     ("url", "URL", None, None, "address of the server, wss://host or ws://host:port"),
     ("token", "TOKEN", None, None, "access token; better in LINNET_TOKEN in the environment, unseen by ps"),
-    ("token-url", "URL", None, None, "a token server: its answer has the token, and the address unless --url is given"),
+    ("token-url", "URL", None, None, "a token server: its answer has the token, and the address unless --url is given;"
+     " or LINNET_TOKEN_URL"),
     ("ca", "FILE", None, None, "trust this certificate authority too (PEM)"),
     ("wav", "IN.wav", None, None, "speak this 16-bit WAV once, as soon as somebody listens"),
     ("mic", None, False, None, "speak through this machine's microphone (boards only)"),
@@ -44,13 +45,13 @@ OPTIONS = (
     ("board", "FILE", None, None, "JSON of a board: audio.rate, limits, ui"),
     ("app", "FILE.py", None, None, "program with async def main(device) (default: the badge)"),
     ("seconds", "N", None, _seconds, "leave N seconds after joining"),
-    ("driver", "native|python", "native", _driver, "what moves packets and sound: the media loop, or Python"),
+    ("driver", "native|python", "native", _driver, "what moves packets and sound: the native media loop, or Python"),
     ("events", "FILE", None, None, "one JSON object a line as things happen; - is standard output"),
     ("sample", "S", 0, _seconds, "put the sound levels into --events every S seconds"),
     ("plain", None, False, None, "lines instead of a screen: here it is always lines"),
     ("verbose", None, False, None, "show the library's log, and tracebacks"),
 )
-_EXCLUDE = (("mic", "wav"), ("speaker", "out"))
+EXCLUDE = (("mic", "wav"), ("speaker", "out"))
 
 
 class Options:
@@ -95,7 +96,7 @@ def parse(arguments):
             raise Wrong("argument --%s: %s" % (name, error))
         given.append(name)
         setattr(options, name.replace("-", "_"), value)
-    for one, other in _EXCLUDE:
+    for one, other in EXCLUDE:
         if one in given and other in given:
             raise Wrong("argument --%s: not allowed with argument --%s" % (one, other))
     return options
@@ -122,6 +123,4 @@ def in_help():
     lines = ["usage: micropython %s [options]" % PROGRAM, "", "Join a room as a badge.", ""]
     for name, shown, _, _, text in OPTIONS:
         lines.append("  %-26s %s" % ("--" + name + (" " + shown if shown else ""), text))
-    lines += ["", "exit codes:"]
-    lines += ["  %3d  %s" % pair for pair in exits.TABLE]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n\n" + exits.in_help()

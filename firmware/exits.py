@@ -1,4 +1,8 @@
-# Exit codes of main.py on a machine with a command line: host_sim's, number by number (a test compares them).
+# Exit codes, where there is a command line: what a script can tell from how the program ended.
+
+from linnet.compat import print_exception
+from linnet.errors import LinnetError, Refused, one_line
+from linnet.log import redact
 
 OK = 0
 APP_FAILED = 1
@@ -34,6 +38,7 @@ _BY_CODE = {
     " negotiation-failed",
     AUDIO: "no-audio-device",
     NOT_BUILT: "no-native-module not-built",
+    APP_FAILED: "app-failed",
 }
 
 
@@ -46,3 +51,27 @@ def exit_code(error):
         if code in codes.split():
             return number
     return APP_FAILED
+
+
+def in_help():
+    return "exit codes:\n" + "".join(["  %3d  %s\n" % pair for pair in TABLE])
+
+
+def end_of(work, say, is_verbose):
+    """Runs work() and says what went wrong: (exit code, LinnetError or None)."""
+    try:
+        return work(), None
+    except LinnetError as problem:
+        error = problem
+    except KeyboardInterrupt:
+        return 130, None
+    except SystemExit as end:  # an app may end the program with a code of its own
+        value = end.args[0] if end.args else None
+        return value if isinstance(value, int) else APP_FAILED if value else OK, None
+    except Exception as problem:  # our own bug: still one line for a person, all of it for whoever asks
+        if is_verbose:
+            print_exception(problem)
+        error = Refused("app-failed", "unexpected %s: %s" % (type(problem).__name__, redact(str(problem))),
+                        "Please report this with the output of --verbose.")
+    say(one_line(error.cause, error.cure))
+    return exit_code(error), error

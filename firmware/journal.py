@@ -1,19 +1,24 @@
-# The events of a run as lines: JSON for scripts, as host_sim's journal writes them, and
-# short words for people. Every line is one write to the system.
+# The events of a run as a file for scripts: one JSON object a line, written the moment it happens.
+#
+#     {"time": 0.2130, "at": "2026-11-21T01:02:03.456Z", "event": "joined", "room": "demo", ...}
+#
+# `time` is seconds since the program began, `at` the same moment in UTC; the event's own fields follow. The last
+# line is always `exit` with its code. A field that would hide one of these three gets an underscore.
 
+import errno
 import json
 import time
 
-from linnet.compat import ticks_diff, ticks_us, unix_time
+from linnet.compat import ticks_diff, ticks_us
 from linnet.errors import Refused
+from linnet.log import redact
 from os_error import reason
 
 _OWN = ("time", "at", "event")
-_SILENT = ("speakers", "sample", "failed", "exit", "started")
 
 
 class Stopwatch:
-    """Seconds since it was made, also after the clock behind it has gone round."""
+    """Seconds since it was made, also after the clock behind it has gone round: asked at least every 8 minutes."""
 
     def __init__(self):
         self._last = ticks_us()
@@ -27,7 +32,8 @@ class Stopwatch:
 
 
 class Journal:
-    """JSON lines into `path`, to standard output for "-", or nowhere for None."""
+    """Writes to `path`, to standard output for "-", or nowhere for None. Each line is one write to the system, so
+    that nothing is left in a buffer however the program ends."""
 
     def __init__(self, path, watch):
         self._watch = watch
@@ -37,36 +43,59 @@ class Journal:
         self.trouble = ""
         try:
             if path:
-                self._file = open(1 if path == "-" else path, "wb")
+                self._file = self._open(path)
         except OSError as error:
             raise Refused("file-missing", "the events file %s cannot be written: %s" % (path, reason(error)))
 
+    def _open(self, path):
+        return open(1 if path == "-" else path, "wb", 0)
+
+    def seconds(self):
+        """Since the program began."""
+        return self._watch.seconds()
+
     def write(self, event, fields):
         """One event; the time it got."""
-        seconds = self._watch.seconds()
+        seconds = self.seconds()
         if self._file is None:
             return seconds
-        parts = ['"time": %.4f' % seconds, '"at": "%s"' % _utc(seconds), '"event": %s' % json.dumps(event)]
+        parts = ['"time": %.4f' % seconds, '"at": "%s"' % _utc(), '"event": %s' % json.dumps(event)]
         for key, value in fields.items():
             key = key + "_" if key in _OWN else key
             parts.append("%s: %s" % (json.dumps(key), json.dumps(_plain(value))))
+        line = ("{" + ", ".join(parts) + "}\n").encode()
         try:
-            self._file.write(("{" + ", ".join(parts) + "}\n").encode())
+            while line:
+                n = self._file.write(line)
+                if not n:  # a pipe that does not block, and is full
+                    raise OSError(errno.EAGAIN)
+                line = line[n:]
         except OSError as error:  # a full disk, or nobody reads: the call goes on, and who asked is told
             self.trouble = "the events in %s are not complete: %s" % (self.path, reason(error))
-            self._file = None
+            self._close()
         return seconds
 
-    def end(self, code, fields):
-        """The last line. May be called twice; the first call counts."""
-        if not self._is_over:
-            self._is_over = True
-            self.write("exit", dict(fields, code=code))
+    def end(self, code, fields=None, error=None):
+        """The last line, with the LinnetError that ended the run. May be called twice; the first call counts."""
+        if self._is_over:
+            return
+        self._is_over = True
+        last = dict(fields or {}, code=code)
+        if error is not None:
+            last["error"], last["cause"], last["cure"] = str(error.code), redact(error.cause), error.cure
+        self.write("exit", last)
+        self._close()
+
+    def _close(self):
+        if self._file is not None and self.path != "-":
+            self._file.close()
+        self._file = None
 
 
-def _utc(seconds):
-    year, month, day, hour, minute, second = time.gmtime(unix_time())[:6]
-    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (year, month, day, hour, minute, second, int(seconds * 1000) % 1000)
+def _utc():
+    # gmtime() counts from the same year as time_ns(), whichever that is on this machine.
+    ms = time.time_ns() // 1000000
+    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (tuple(time.gmtime(ms // 1000)[:6]) + (ms % 1000,))
 
 
 def _plain(value):
@@ -78,36 +107,3 @@ def _plain(value):
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     return repr(value)
-
-
-def in_words(event, fields):
-    """An event as a person would say it; None for those that only scripts want."""
-    if event in _SILENT:
-        return None
-    if event == "joined":
-        others = fields.get("others") or []
-        company = ", with " + ", ".join(others) if others else ", alone so far"
-        return "joined %s as %s%s" % (fields.get("room", ""), fields.get("identity", ""), company)
-    if event == "log":
-        return "%s: %s" % (fields.get("where", ""), fields.get("text", ""))
-    if event == "stopping":
-        return "stopping: %s" % fields.get("why", "")
-    shown = [event.replace("_", " ")]
-    for key in sorted(fields):
-        if not isinstance(fields[key], (dict, list, tuple)):
-            shown.append("%s=%s" % (key, fields[key]))
-    return " ".join(shown)
-
-
-def clean(text):
-    """One line without characters that a terminal obeys: names come from other people."""
-    return "".join([c if c >= " " and c != "\x7f" and not "\x80" <= c < "\xa0" else "?" for c in str(text)])
-
-
-def in_short(facts):
-    """The summary of a run in one line."""
-    link, steps = facts["link"], dict(facts["timeline"])
-    joined = ", joined in %.0f ms" % steps["dtls"] if "dtls" in steps else ""
-    return "%.1f s in %s as %s%s: %d packets of sound sent, %d received, %d lost" % (
-        facts["call_s"], facts["room"], facts["identity"], joined, link["rtp_sent"], link["rtp_received"],
-        link["packets_lost"])

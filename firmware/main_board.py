@@ -14,14 +14,15 @@ import time
 import board
 import machine
 from drivers import hardware
-from journal import Journal, Stopwatch, clean, in_words
+from journal import Journal, Stopwatch
 from linnet.errors import LinnetError, Refused
 from linnet.log import redact
 from linnet.port import Port
 from linnet.token import TokenSource
 from port_esp32 import Esp32Machine, I2sAudio, NvsStore, join_wifi, keep_firmware, set_clock
 from port_mpy import MpyClock, MpyNet
-from run_app import Run
+from run_app import Run, Setup
+from words import clean
 
 _SETTINGS = ("wifi_ssid", "wifi_key", "url", "token", "token_url")
 _PAUSES_S = (1, 2, 5, 10, 30, 60)  # between two attempts
@@ -39,29 +40,20 @@ def settings(**values):
             if store.get(name) is not None}
 
 
-class Setup:
-    """What run_app.Run needs."""
-
+class BoardSetup(Setup):
     def __init__(self, store, wlan, main):
+        super().__init__()
         self.main = main
-        self.app = "apps/badge.py"
-        self.warnings = []
-        self.seconds = self.wav = None
-        self.sample_s = 0
         self.board = board
         self.port = Port(MpyNet(Esp32Machine(wlan)), MpyClock(), I2sAudio(board.rate), store, media_loop=True)
-        self._url = store.get("url")
+        self.url = store.get("url")
         if store.get("token_url"):
-            self._source = TokenSource.endpoint(store.get("token_url"))
-        elif self._url and store.get("token"):
-            self._source = TokenSource.literal(self._url, store.get("token"))
+            self.source = TokenSource.endpoint(store.get("token_url"))
+        elif self.url and store.get("token"):
+            self.source = TokenSource.literal(self.url, store.get("token"))
         else:
             raise Refused("bad-argument", "no server is set up",
                           "At the REPL: import main_board; main_board.settings(token_url=...), or url= and token=.")
-
-    async def details(self):
-        found = await self._source.fetch(self.port)
-        return self._url or found.server_url, found.participant_token.reveal()
 
 
 def _tell(seconds, words):
@@ -98,7 +90,7 @@ async def _once(store, watch):
     clock = MpyClock()
     if not clock.unix_time() and not await set_clock():
         _tell(watch.seconds(), "no time server answers: certificates cannot be checked")
-    run = BoardRun(Setup(store, wlan, app), Journal(None, watch), watch, in_words, _tell)
+    run = BoardRun(BoardSetup(store, wlan, app), Journal(None, watch), _tell)
     run.lamp = hardware.lamp(board, machine)
     button = asyncio.create_task(_watch_button(run))
     try:

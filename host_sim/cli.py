@@ -1,20 +1,21 @@
 """The command line: python -m host_sim run | demo. One line says what went wrong and what helps; the exit code is
-for scripts (exits.py)."""
+for scripts (firmware/exits.py)."""
 
 import argparse
 import asyncio
 import os
 import sys
 import time
-import traceback
 
+import command_line
+import exits
 from linnet.errors import LinnetError, Refused, one_line
 from linnet.log import Secret, redact
+from words import in_short
 
-from . import exits
 from .journal import Journal
 from .signals import Signals
-from .view import clean, in_short
+from .view import clean
 
 LEFTOVERS_S = 5  # for tasks that an app left behind
 
@@ -42,43 +43,34 @@ def build_parser():
     return parser
 
 
+# Before which option of the table each group begins.
+_GROUPS = {"url": "where to", "wav": "sound (default: this machine's microphone and speaker)",
+           "board": "what runs, and for how long", "events": "what is shown"}
+# Where a laptop does more than the table says.
+_MORE = {"mic": "speak through this machine's microphone", "speaker": "play what the badge hears",
+         "plain": "lines instead of a screen (also: NO_COLOR, TERM=dumb, a pipe)"}
+
+
 def _add_run_options(run):
-    where = run.add_argument_group("where to")
-    where.add_argument("--url", help="address of the server, wss://host or ws://host:port")
-    where.add_argument("--token", help="access token; better in LINNET_TOKEN in the environment, unseen by ps")
-    where.add_argument("--token-url", metavar="URL", help="a token server: its answer has the token, and the address "
-                                                          "unless --url is given; or LINNET_TOKEN_URL")
-    where.add_argument("--ca", metavar="FILE", help="trust this certificate authority too (PEM)")
-    voice = run.add_argument_group("sound (default: this machine's microphone and speaker)")
-    ears = voice.add_mutually_exclusive_group()
-    ears.add_argument("--wav", metavar="IN.wav", help="speak this 16-bit WAV once, as soon as somebody listens")
-    ears.add_argument("--mic", action="store_true", help="speak through this machine's microphone")
-    mouth = voice.add_mutually_exclusive_group()
-    mouth.add_argument("--out", metavar="OUT.wav", help="write what the badge hears into this file")
-    mouth.add_argument("--speaker", action="store_true", help="play what the badge hears")
-    what = run.add_argument_group("what runs, and for how long")
-    what.add_argument("--board", metavar="FILE", help="JSON of a board: audio.rate, limits, ui")
-    what.add_argument("--app", metavar="FILE.py", help="program with async def main(device) (default: the badge)")
-    what.add_argument("--seconds", type=_seconds, metavar="N", help="leave N seconds after joining")
-    what.add_argument("--driver", choices=("native", "python"), default="native",
-                      help="what moves packets and sound: the native media loop, or Python")
-    shown = run.add_argument_group("what is shown")
-    shown.add_argument("--events", metavar="FILE", help="one JSON object a line as things happen; - is standard output")
-    shown.add_argument("--sample", type=_seconds, default=0, metavar="S",
-                       help="put the sound levels into --events every S seconds")
-    shown.add_argument("--plain", action="store_true",
-                       help="lines instead of a screen (also: NO_COLOR, TERM=dumb, a pipe)")
-    shown.add_argument("--verbose", action="store_true", help="show the library's log, and tracebacks")
+    group, pairs = None, {}
+    for name, shown, default, convert, text in command_line.OPTIONS:
+        if name in _GROUPS:
+            group = run.add_argument_group(_GROUPS[name])
+        pair = next((pair for pair in command_line.EXCLUDE if name in pair), None)
+        if pair and pair not in pairs:
+            pairs[pair] = group.add_mutually_exclusive_group()
+        kind = {"action": "store_true"} if shown is None else {"metavar": shown, "type": _argparse_type(convert)}
+        pairs.get(pair, group).add_argument(f"--{name}", default=default, help=_MORE.get(name, text), **kind)
 
 
-def _seconds(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError("a number of seconds above 0 is meant")
-    return value
+def _argparse_type(convert):
+    """Its errors in their own words: argparse would show the value instead."""
+    def converted(text):
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return converted if convert else None
 
 
 def main(argv=None):
@@ -90,7 +82,7 @@ def main(argv=None):
         for screen in terminal:
             screen.restore()
         if journal is not None:
-            journal.end(code, cause="ended at once")
+            journal.end(code, {"cause": "ended at once"})
 
     signals = Signals(last_words)
     signals.install()
@@ -112,7 +104,8 @@ def main(argv=None):
             try:
                 journal = Journal(options.events, started)
             except LinnetError as error:
-                code = _tell(error)
+                _say(one_line(error.cause, error.cure))
+                code = exits.exit_code(error)
             else:
                 code = _ended(lambda: _run(options, token, journal, signals, terminal), journal, signals)
     except SystemExit as end:
@@ -122,48 +115,22 @@ def main(argv=None):
 
 def _check_run(parser, options):
     """The token, as a Secret; argparse's own way out if the options do not go together."""
-    from_environment = os.environ.pop("LINNET_TOKEN", "")
-    token_url = os.environ.pop("LINNET_TOKEN_URL", "")
-    if not (options.token or options.token_url or from_environment):
-        options.token_url = token_url or None
-    token = options.token or ("" if options.token_url else from_environment)
-    options.token = None
-    if not token and not options.token_url:
-        parser.error("run needs a token: --token, LINNET_TOKEN in the environment, or --token-url")
-    if token and options.token_url:
-        parser.error("--token and --token-url exclude each other")
-    if token and not options.url:
-        parser.error("run needs the server's address: --url")
-    if options.sample and not options.events:
-        parser.error("--sample needs --events")
-    return Secret(token)
+    found = {name: os.environ.pop(name, "") for name in ("LINNET_TOKEN", "LINNET_TOKEN_URL")}
+    try:
+        return Secret(command_line.check(options, found.get))
+    except command_line.Wrong as wrong:
+        parser.error(wrong.cause)
 
 
 def _ended(work, journal, signals):
     """Runs `work`, says what went wrong, and gives the exit code."""
-    error = None
-    try:
-        code = work()
-    except LinnetError as problem:
-        error = problem
-        code = _tell(problem)
-    except SystemExit as end:  # an app may end the program with a code of its own
-        code = end.code if isinstance(end.code, int) else exits.APP_FAILED if end.code else exits.OK
-    except Exception as problem:  # our own bug: still one line for a person, all of it for whoever asks
-        error = Refused("app-failed", f"unexpected {type(problem).__name__}: {redact(str(problem))}",
-                        "Please report this with the output of --verbose.")
-        if "--verbose" in sys.argv:
-            traceback.print_exception(problem, file=sys.stderr)
-        code = _tell(error)
+    code, error = exits.end_of(work, _say, "--verbose" in sys.argv)
     if signals.code is not None:
         code = signals.code
     if journal is not None:
         if journal.trouble:
             _say(journal.trouble)
-        facts = journal.summary() if journal.summary else {}
-        if error is not None:
-            facts.update(error=str(error.code), cause=redact(error.cause), cure=error.cure)
-        journal.end(code, **facts)
+        journal.end(code, journal.summary() if journal.summary else {}, error)
     return code
 
 
@@ -171,12 +138,11 @@ def _run(options, token, journal, signals, terminals):
     from . import terminal
 
     try:
-        from . import port_host  # noqa: F401  (the native core)
-        from .prepare import prepare
+        from .prepare import Setup  # imports the native core
         from .run import Run
     except ImportError as error:
         raise Refused("no-native-module", str(error).partition(": run ")[0]) from None
-    setup = prepare(options, token)
+    setup = Setup(options, token)
     run = Run(setup, journal, options.verbose)
     journal.summary = run.summary
     out = sys.stderr if options.events == "-" else sys.stdout
@@ -188,13 +154,10 @@ def _run(options, token, journal, signals, terminals):
             return screen
         return terminal.Plain(out, lambda: run.stop("nobody reads any more"))
 
-    def on_first(why):
-        run.stop(why)
-
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda loop, context: _unexpected(run, context))
     task = loop.create_task(run(open_terminal))
-    signals.on_first = on_first
+    signals.on_first = run.stop
     if signals.code is not None:  # it came while we prepared
         run.stop(signals.why)
     try:
@@ -203,8 +166,8 @@ def _run(options, token, journal, signals, terminals):
         pass
     finally:
         _close(loop)
-        if setup.audio.trouble:
-            _say(setup.audio.trouble)
+        if setup.port.audio.trouble:
+            _say(setup.port.audio.trouble)
     facts = run.summary()
     if "link" in facts:
         try:
@@ -231,11 +194,6 @@ def _close(loop):
         loop.run_until_complete(asyncio.wait(left, timeout=LEFTOVERS_S))
     loop.set_exception_handler(lambda loop, context: None)
     loop.close()
-
-
-def _tell(error):
-    _say(one_line(error.cause, error.cure))
-    return exits.exit_code(error)
 
 
 def _say(text):

@@ -17,9 +17,9 @@ import sys
 import time
 from pathlib import Path
 
+import exits
 from linnet.errors import Refused
 
-from . import exits
 from .server import LiveKitServer
 from .server_build import ServerUnavailable, ensure_server, find_server
 from .signals import hear_again

@@ -6,11 +6,10 @@ in the room, so whatever could move the cursor of a terminal is taken out of the
 
 import unicodedata
 
-from linnet.errors import reason_name
+import words
+from words import QUALITY, SILENCE
 
-QUALITY = {0: "poor", 1: "good", 2: "excellent", 3: "lost"}
 QUALITY_COLOUR = {0: "red", 1: "yellow", 2: "green", 3: "red"}
-SILENCE = 127  # -dBov
 QUIETEST_DB = 60  # the left end of a level bar
 FALL_DB_PER_S = 40  # of a level that is shown: the eye follows a bar that falls, not one that jumps
 MIN_WIDTH, MAX_WIDTH = 40, 110
@@ -39,15 +38,7 @@ class Style:
 
 def clean(text, ascii_only=False):
     """`text` on one line, without characters that a terminal obeys or that hide others."""
-    out = []
-    for character in str(text):
-        if character in "\r\n\t":
-            out.append(" ")
-        elif unicodedata.category(character)[0] == "C" or (ascii_only and character > "~"):
-            out.append("?")
-        else:
-            out.append(character)
-    return "".join(out)
+    return words.clean(text, lambda c: unicodedata.category(c)[0] == "C" or (ascii_only and c > "~"))
 
 
 def cells(text):
@@ -235,74 +226,3 @@ def _keys(screen, width, style):
     if screen.has_button:
         keys.insert(0, ("m", "unmute" if screen.muted else "mute"))
     return [" " + "   ".join(f"{style.paint(key, 'bold')} {what}" for key, what in keys)]
-
-
-# --- events in words ---
-
-
-def _who(fields):
-    return fields.get("identity") or "somebody"
-
-
-def _joined(fields):
-    others = fields.get("others") or []
-    company = f", with {', '.join(others)}" if others else ", alone so far"
-    return f"joined {fields.get('room', '')} as {fields.get('identity', '')}{company}"
-
-
-def _rpc(fields):
-    return f"{fields.get('caller', '')} called {fields.get('method', '')} {fields.get('payload', '')}"
-
-
-def _data(fields):
-    topic = f", topic {fields['topic']}" if fields.get("topic") else ""
-    return f"{fields.get('bytes', 0)} bytes from {fields.get('identity') or 'the server'}{topic}"
-
-
-def _ended(fields):
-    return f"session over: {reason_name(fields.get('reason', 0)).lower().replace('_', ' ')}"
-
-
-_WORDS = {
-    "joined": _joined,
-    "participant_connected": lambda f: f"{_who(f)} came",
-    "participant_disconnected": lambda f: f"{_who(f)} left",
-    "track_subscribed": lambda f: f"listening to {_who(f)}",
-    "track_unsubscribed": lambda f: f"no longer listening to {_who(f)}",
-    "first_sound": lambda f: f"first sound from {_who(f)}",
-    "listened": lambda f: "somebody in the room listens",
-    "media": lambda f: "media path is up" if f.get("up") else "media path in doubt",
-    "track_limit": lambda f: "a track is not heard: this board's limit is reached",
-    "muted": lambda f: f"{_who(f)} muted",
-    "unmuted": lambda f: f"{_who(f)} unmuted",
-    "data": _data,
-    "quality": lambda f: f"connection is {QUALITY.get(f.get('quality'), 'unknown')}",
-    "led": lambda f: f"LED {'on' if f.get('on') else 'off'}",
-    "rpc": _rpc,
-    "wav_started": lambda f: f"speaking {f.get('file', '')}",
-    "wav_ended": lambda f: "said everything",
-    "disconnected": _ended,
-    "leaving": lambda f: "leaving",
-    "stopping": lambda f: f"stopping: {f.get('why', '')}",
-    "log": lambda f: f"{f.get('where', '')}: {f.get('text', '')}",
-}
-# Shown otherwise, or said again by the line at the end.
-_SILENT = ("speakers", "sample", "failed", "exit", "started")
-
-
-def in_words(event, fields):
-    """An event as a person would say it; None for those that only scripts want."""
-    if event in _SILENT:
-        return None
-    words = _WORDS.get(event)
-    if words is not None:
-        return words(fields)
-    return " ".join([event.replace("_", " "), *(f"{key}={value}" for key, value in fields.items())])
-
-
-def in_short(facts):
-    """The summary of a run in one line."""
-    link, timeline = facts["link"], dict(facts["timeline"])
-    joined = f", joined in {timeline['dtls']:.0f} ms" if "dtls" in timeline else ""
-    return (f"{facts['call_s']:.1f} s in {facts['room']} as {facts['identity']}{joined}: {link['rtp_sent']} packets of"
-            f" sound sent, {link['rtp_received']} received, {link['packets_lost']} lost")

@@ -7,9 +7,9 @@ import socket
 import threading
 import time
 
+import exits
 import pytest
 
-from host_sim import exits
 from host_sim.dev_token import make_token, sign_claims
 from tests.host_sim.conftest import MICROPYTHON, SENTENCE, not_on_micropython
 

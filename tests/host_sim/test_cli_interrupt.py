@@ -7,9 +7,9 @@ import time
 import wave
 from pathlib import Path
 
+import exits
 import pytest
 
-from host_sim import exits
 from tests.host_sim.conftest import SENTENCE, end, not_on_micropython, start
 from tests.host_sim.test_cli_session import participants, started
 

@@ -4,9 +4,9 @@ import json
 import time
 import wave
 
+import exits
 import pytest
 
-from host_sim import exits
 from tests.e2e.tls_front import TlsFront
 from tests.host_sim.conftest import MICROPYTHON, SENTENCE, end, start
 
@@ -56,7 +56,6 @@ def test_a_badge_alone_joins_says_so_and_leaves_after_its_seconds(cli, server, r
         assert 0.8 < file.getnframes() / 16000 < 3
 
 
-@pytest.mark.skipif(MICROPYTHON, reason="chooses between the drivers of a laptop")
 @pytest.mark.parametrize("options, driver", [((), "native"), (("--driver", "python"), "python")])
 def test_the_driver_is_the_native_loop_unless_another_is_asked_for(cli, server, room, tmp_path, options, driver):
     ended = badge(cli, server, room, "--out", tmp_path / "out.wav", "--seconds", "1", *options)

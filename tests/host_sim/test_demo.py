@@ -6,9 +6,9 @@ import signal
 import subprocess
 import time
 
+import exits
 import pytest
 
-from host_sim import exits
 from tests.host_sim.conftest import SENTENCE, end, start
 from tests.host_sim.test_report import Page
 

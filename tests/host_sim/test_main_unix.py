@@ -5,10 +5,11 @@ import json
 import subprocess
 import sys
 
+import exits
 import pytest
 
 from host_sim import cli as host_cli
-from host_sim import exits
+from tests.host_sim.test_exits import CODES
 from tests.host_sim.conftest import REPO, SENTENCE, environment
 from tests.micropython_program import FIRMWARE, MAIN, PROGRAM
 
@@ -56,7 +57,7 @@ def test_both_end_with_the_same_codes(micropython):
 
 
 def host_exits():
-    return {**exits._EXITS, "left": exits.ENDED, "left-duplicate-identity": exits.ENDED, "something-else": 1}
+    return {**CODES, "left": exits.ENDED, "left-duplicate-identity": exits.ENDED, "something-else": 1}
 
 
 def test_a_board_file_may_hold_what_the_schema_knows(micropython):

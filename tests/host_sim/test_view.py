@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from host_sim import view
-from host_sim.view import Meters, Screen, Style, bar, cells, clean, fit, frame, in_words
+from host_sim.view import Meters, Screen, Style, bar, cells, clean, fit, frame
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\nagent\u202egnp\u0000\u009b5n"
 
@@ -92,23 +91,3 @@ def test_levels_rise_at_once_and_fall_slowly():
 def test_text_is_cut_by_columns_and_not_by_characters(text, width, shown):
     assert fit(text, width) == shown
     assert cells(fit(text, width)) == width
-
-
-@pytest.mark.parametrize(("event", "fields", "words"), [
-    ("joined", {"room": "r", "identity": "b", "others": ["x", "y"]}, "joined r as b, with x, y"),
-    ("joined", {"room": "r", "identity": "b", "others": []}, "joined r as b, alone so far"),
-    ("rpc", {"caller": "agent", "method": "set_led", "payload": "{}"}, "agent called set_led {}"),
-    ("data", {"identity": "", "bytes": 3, "topic": "t"}, "3 bytes from the server, topic t"),
-    ("quality", {"quality": 1}, "connection is good"),
-    ("disconnected", {"reason": 2}, "session over: duplicate identity"),
-    ("disconnected", {"reason": 77}, "session over: reason 77"),
-    ("my_own", {"answer": 42}, "my own answer=42"),
-    ("sample", {}, None),
-])
-def test_events_are_told_in_words(event, fields, words):
-    assert in_words(event, fields) == words
-
-
-def test_every_event_has_words_without_its_fields():
-    for event in view._WORDS:
-        assert in_words(event, {})
