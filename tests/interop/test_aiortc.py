@@ -63,6 +63,32 @@ class ToneAudio:
         return len(buf) // 2
 
 
+class WatchedNet(HostNet):
+    """Counts the DTLS handshake messages that either side sends again, because an answer came late: what answers
+    those in turn finds the handshake over, and is dropped."""
+
+    def __init__(self):
+        super().__init__(addresses=[LOOPBACK])
+        self._seen = set()
+        self.repeats = 0
+
+    def _look(self, who, datagram):
+        if datagram[0] == 22 and datagram[3:5] == b"\0\0":        # a handshake record in the clear
+            header = (who, bytes(datagram[13:25]))                # RFC 6347 4.2.2: message_seq and fragment in it
+            self.repeats += header in self._seen
+            self._seen.add(header)
+
+    def udp_send(self, addr, view):
+        self._look("we", view)
+        return super().udp_send(addr, view)
+
+    def udp_recv_now(self, view):
+        received = super().udp_recv_now(view)
+        if received is not None:
+            self._look("they", view[:received[0]])
+        return received
+
+
 class Ours:
     """One core session with a socket, driven in real time."""
 
@@ -70,7 +96,8 @@ class Ours:
         loop = asyncio.get_running_loop()
         self.audio = ToneAudio(loop)
         self.session = core.Session(os.urandom(48), rate=16000, **options)
-        self.port = Port(HostNet(addresses=[LOOPBACK]), HostClock(), self.audio)
+        self.net = WatchedNet()
+        self.port = Port(self.net, HostClock(), self.audio)
         self.driver = Driver(self.port, self.session, self._on_event)
         self.local = None
         self.states = [0, 0, 0]
@@ -282,7 +309,10 @@ async def test_audio_and_data_flow_both_ways(we_offer, we_are_client, gcm):
         await hear_each_other(ours, theirs)
         stats = ours.session.stats()
         assert not ours.failures
-        assert stats["dropped_srtp_auth"] == stats["dropped_sctp"] == stats["dropped_dtls"] == 0
+        dropped = {name: count for name, count in stats.items() if name.startswith("dropped_") and count}
+        if ours.net.repeats:
+            dropped.pop("dropped_dtls", None)
+        assert dropped == {}
     finally:
         await ours.driver.close()
         await theirs.close()
