@@ -100,14 +100,16 @@ def ram_table(sound, report):
     rows = []
     for name, (board, path) in sound.items():
         try:
-            session = measure.session_bytes(board, say)
+            parts = measure.session_parts(board, say)
         except BuildError as error:
             report.error(str(error))
             continue
-        report.findings(rules.check_ram(board, session), path)
-        use, limits = rules.memory(board, session), board["limits"]
+        report.findings(rules.check_ram(board, parts["total"]), path)
+        use, limits = rules.memory(board, parts["total"]), board["limits"]
+        session = [f"{(parts['total'] - parts['opus']) / 1024:.1f}", f"{parts['tls'] / 1024:.2f}",
+                   f"{parts['opus'] / 1024:.1f}"]
         if board["family"] != "esp32":
-            rows.append([name, limits.get("remote_tracks", 2), kib(use["session"]), kib(use["rings"]),
+            rows.append([name, limits.get("remote_tracks", 2), *session, kib(use["rings"]),
                          kib(use["events"]), "-", "-", "-", "-", "-"])
             continue
         chip = rules.catalogue()[0][board["mcu"]]
@@ -115,10 +117,10 @@ def ram_table(sound, report):
         inside = use["dma"] + use["stack"]
         room = (chip["ram_kib"] - chip["ram_system_kib"]) << 10
         spare = (board["psram_kib"] << 10) - outside if board["psram_kib"] else room - inside - outside
-        rows.append([name, limits.get("remote_tracks", 2), kib(use["session"]), kib(use["rings"]), kib(use["events"]),
+        rows.append([name, limits.get("remote_tracks", 2), *session, kib(use["rings"]), kib(use["events"]),
                      kib(use["heap"]), kib(use["stack"]), kib(use["dma"]), kib(spare), "~" + kib(room - inside)])
-    table(["board, KiB of RAM", "tracks", "session", "rings", "events", "Python heap", "loop stack", "DMA",
-           "PSRAM free", "inside free"], rows)
+    table(["board, KiB of RAM", "tracks", "session", "TLS in it", "Opus", "rings", "events", "Python heap",
+           "loop stack", "DMA", "PSRAM free", "inside free"], rows)
 
 
 def flash_table(sound, text, frozen_bytes, report):
@@ -151,7 +153,7 @@ def run(names, out_measured=None):
         size = measure_frozen(esp32, report)
         if out_measured and not report.skips and not report.errors:
             out_measured.write_text(json.dumps({"text": text, "frozen": size}, indent=2) + "\n", encoding="utf-8")
-    print("RAM (session: measured with this machine's pointers, so no more on the board):")
+    print("RAM (session without Opus' state, and that state: with this machine's pointers, so no more on the board):")
     ram_table(sound, report)
     if esp32:
         print("flash (text before the linker drops what nobody calls):")

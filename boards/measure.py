@@ -34,7 +34,12 @@ def words(board):
 
 
 def session_bytes(board, say=quiet):
-    """Bytes of linnet_session_size with the board's limits; linnet_session_init has worked with them."""
+    return session_parts(board, say)["total"]
+
+
+def session_parts(board, say=quiet):
+    """{"total", "tls", "opus"}: bytes of linnet_session_size with the board's limits, and of its TLS arena and Opus'
+    state in them; linnet_session_init has worked with them."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("LINNET_S")}
     tools = Toolchain({**env, "LINNET_OPUS": "fixed", "LINNET_VARIANT": "boards"}, say)
     limits = gen.defines(board)
@@ -62,4 +67,5 @@ def session_bytes(board, say=quiet):
     if done.returncode:
         raise BuildError(f"{board['name']}: linnet_session_init refuses the limits and options of the board file "
                          f"({done.stdout.strip() or 'no size'}): see enum linnet_error in linnet.h")
-    return int(done.stdout.split()[0])
+    total, _, tls, opus = map(int, done.stdout.split())
+    return {"total": total, "tls": tls, "opus": opus}

@@ -1,7 +1,9 @@
 /* What a session of a board's limits takes on this machine, compiled with its board.h by boards/measure.py:
  *
- *     session_size WORD...     the words of linnet.h's cfg; prints the bytes and whether session_init works with them */
+ *     session_size WORD...     the words of linnet.h's cfg; prints the bytes, whether session_init works with them, and
+ *                              how many of the bytes are the TLS arena and the state of Opus */
 #include "board.h"
+#include "codec.h"
 #include "linnet.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@ enum { WORDS = 11 };
 int main(int argc, char **argv) {
     uint8_t cfg[4 * WORDS] = {0}, seed[48] = {7};
     int i, k, size;
+    size_t tracks;
     void *mem;
     for (i = 0; i + 1 < argc && i < WORDS; i++) {
         uint32_t word = (uint32_t)strtoul(argv[i + 1], NULL, 10);
@@ -22,6 +25,7 @@ int main(int argc, char **argv) {
     i = linnet_session_init(mem, (size_t)size, cfg, sizeof cfg, seed, sizeof seed);
     if (i == 0) linnet_session_wipe(linnet_session_at(mem));
     free(mem);
-    printf("%d %d\n", size, i);
+    tracks = argc > 2 ? strtoul(argv[2], NULL, 10) : 2;
+    printf("%d %d %d %zu\n", size, i, LINNET_TLS_ARENA, linnet_encoder_size() + tracks * linnet_decoder_size());
     return i < 0;
 }

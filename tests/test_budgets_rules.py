@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "csrc" / "bind"), str(ROOT / "csrc" / "third_party")]
 
 from tests.budgets import __main__ as budgets  # noqa: E402
-from tests.budgets import cross, table, text  # noqa: E402
+from tests.budgets import cross, ram, table, text  # noqa: E402
 
 
 @pytest.fixture
@@ -52,6 +53,34 @@ def test_a_few_bytes_of_a_tiny_module_are_not_red_but_twenty_are(figures):
     assert not table.compare(grown, figures).wrong
     grown["m33"]["text"]["codec rodata"] += 4
     assert table.compare(grown, figures).wrong
+
+
+def test_every_aim_stands_in_the_table_and_is_met(figures):
+    found = budgets.aims(figures)
+    assert [what for what, is_met, _ in found if not is_met] == []
+    for name in ram.small_boards():
+        assert [what for what, *_ in found if what.endswith(", " + name)] == [
+            f"session of 2 tracks outside Opus <= 64 KiB, {name}", f"TLS arena <= 48 KiB, {name}"]
+
+
+@pytest.mark.parametrize("target,kind,entry,value", [
+    ("boards", "ram", "s3_devkitc: total", 64 * 1024 + 60176 + 1),
+    ("boards", "ram", "s3_box3: TLS arena", 48 * 1024 + 1),
+    ("m33", "text", "core text", 80 * 1024 + 1), ("rv32", "stack", "linnet_poll: outside Opus", 6 * 1024 + 1),
+    ("m33", "instructions", "send: glue a frame", 45_000)])
+def test_a_missed_aim_is_red_even_where_the_table_allows_it(figures, capsys, target, kind, entry, value):
+    figures[target][kind][entry] = value
+    assert budgets.judge(figures, figures, {}, False) == 1
+    assert capsys.readouterr().out.count("aim missed: ") == 1
+
+
+@pytest.mark.parametrize("readme", ["README.md", "boards/esp32/README.md"])
+def test_a_readme_says_what_the_table_says(figures, readme):
+    memory, said = figures["boards"]["ram"], (ROOT / readme).read_text()
+    for name in ram.small_boards():
+        total, opus, tls = (memory[f"{name}: {part}"] / 1024 for part in ("total", "Opus", "TLS arena"))
+        for value in (f"{total - opus:.1f}", f"{opus:.1f}", f"{tls:.2f}"):
+            assert re.search(rf"\b{re.escape(value)}\b", said), (name, value)
 
 
 def test_a_fall_of_three_percent_is_a_hint_to_tighten(figures):
