@@ -59,6 +59,16 @@ def test_the_micropython_module_offers_exactly_the_functions_of_the_headers():
         assert f"linnet_{name}(" in body, f"{name} calls something else"
 
 
+def test_what_cpython_alone_has_is_one_callback_and_no_name_of_the_module():
+    """A C function for a C library's thread, csrc/bind/portaudio.h: nothing that a program calls."""
+    header = (ROOT / "csrc/bind/portaudio.h").read_text()
+    functions = {name for name in dir(native.lib) if name.startswith("linnet_")}
+    names = {"linnet_" + name for name in declared_functions()}
+    assert functions - names == {"linnet_" + name for name in declared_functions((header,))} == {
+        "linnet_portaudio_callback"}
+    assert "portaudio" not in MODULE + HEADER + LOOP_HEADER
+
+
 def test_core_uses_only_functions_of_the_header():
     used = set(re.findall(r"\bnative\.(\w+)\(", (ROOT / "firmware/linnet/core.py").read_text()))
     assert used <= declared_functions()

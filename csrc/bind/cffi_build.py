@@ -8,8 +8,8 @@
     python csrc/bind/cffi_build.py variant         prints the variant's name
     python csrc/bind/cffi_build.py sanitizer-env   prints NAME=value lines that a sanitized run needs
 
-The text between the [ffi-begin] and [ffi-end] lines of linnet.h and loop.h goes to cffi's cdef unchanged. What the
-build reads from the environment is listed in build_tools.py.
+The text between the [ffi-begin] and [ffi-end] lines of linnet.h, loop.h and portaudio.h goes to cffi's cdef unchanged.
+The last is CPython's alone. What the build reads from the environment is listed in build_tools.py.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from build_tools import BUILD, CSRC, BuildError, Toolchain, fetch  # noqa: E402
+from build_tools import BUILD, CSRC, STRICT, BuildError, Toolchain, fetch  # noqa: E402
 from protobuf_build import GeneratorError  # noqa: E402
 
-HEADERS = (CSRC / "include" / "linnet.h", CSRC / "port" / "loop.h")
+HEADERS = (CSRC / "include" / "linnet.h", CSRC / "port" / "loop.h", CSRC / "bind" / "portaudio.h")
 
 
 def declarations(header):
@@ -56,8 +56,12 @@ def build_extension(tools):
         with contextlib.redirect_stdout(io.StringIO()):
             ffi.emit_c_code(str(glue))  # writes only when the text has changed
         glue_object = tools.folder / "obj" / "_linnet.o"
-        tools.compile([(glue, glue_object, ["-w", *tools.compile_flags(), f"-I{include}"])], "_linnet")
-        inputs = [*objects, glue_object, *archives]
+        sound_object = tools.folder / "obj" / "bind_portaudio.o"
+        tools.compile([
+            (CSRC / "bind" / "portaudio.c", sound_object, [*STRICT, *tools.compile_flags()]),
+            (glue, glue_object, ["-w", *tools.compile_flags(), f"-I{CSRC / 'bind'}", f"-I{include}"]),
+        ], "_linnet")
+        inputs = [*objects, sound_object, glue_object, *archives]
         if not target.exists() or any(file.stat().st_mtime > target.stat().st_mtime for file in inputs):
             link(tools, target, inputs)
     return target

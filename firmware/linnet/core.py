@@ -223,6 +223,11 @@ class Loop(_Commands):
             raise CoreError(result, what)
         return result
 
+    @property
+    def handle(self):
+        """Which loop this is to C: for a sound card whose driver calls C."""
+        return self._handle
+
     def bind(self, family):
         """Open the datagram socket of a family, 4 or 6; its port."""
         return self._check(native.loop_bind(self._handle, family), "datagram socket")
