@@ -8,7 +8,9 @@ import argparse
 import asyncio
 import json
 import resource
+import tempfile
 import time
+import wave
 
 RATE = 16000
 
@@ -31,11 +33,9 @@ def report(name, cpu, **facts):
 
 
 def speech():
-    from host_sim.audio import read_wav
-
-    rate, samples = read_wav("host_sim/assets/badge_sentence.wav")
-    assert rate == RATE
-    return samples * 30
+    with wave.open("host_sim/assets/badge_sentence.wav") as file:
+        assert file.getframerate() == RATE
+        return file.readframes(file.getnframes()) * 30
 
 
 async def linnet(args):
@@ -45,7 +45,11 @@ async def linnet(args):
     from linnet.room import Room
     from linnet.track import LocalAudioTrack
 
-    device = audio.WavAudio(RATE, speech())
+    with tempfile.NamedTemporaryFile() as said:
+        with wave.open(said.name, "wb") as file:
+            file.setparams((1, 2, RATE, 0, "NONE", ""))
+            file.writeframes(speech())
+        device = audio.WavAudio(*audio.read_wav(said.name))
     is_native = args.device != "linnet-python"
     room = Room(Port(port_host.HostNet(), port_host.HostClock(), device, media_loop=is_native))
     await room.connect(args.url, args.token, RoomOptions(tracks=(LocalAudioTrack("microphone"),),

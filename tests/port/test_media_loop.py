@@ -115,7 +115,10 @@ async def test_what_open_promises_is_told_when_it_returns():
 async def test_a_file_on_one_side_is_the_file_on_the_other(tmp_path):
     said = chirps(2, 5)
     ears = audio.WavAudio(RATE, out=tmp_path / "heard.wav")
-    mouth = audio.WavAudio(RATE, said.tobytes(), wait=True)
+    with wave.open(str(tmp_path / "said.wav"), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(said.tobytes())
+    mouth = audio.WavAudio(*audio.read_wav(tmp_path / "said.wav"), wait=True)
     left, right = await connected(mouth, ears)
     for end in (left, right):
         end.driver.start_audio()
