@@ -164,8 +164,8 @@ void linnet_session_event_done(linnet_session_t *s, int kind, const wire_out_t *
 
 static void tell_state(linnet_session_t *s, int layer, int state, int detail) {
     wire_out_t body;
-    if (s->layer[layer].state == state) return;
-    s->layer[layer].state = (uint8_t)state;
+    if (s->layer[layer] == state) return;
+    s->layer[layer] = (uint8_t)state;
     body = linnet_session_event(s);
     wire_put_u8(&body, (uint8_t)layer);
     wire_put_u8(&body, (uint8_t)state);
@@ -240,7 +240,7 @@ static void read_dtls(linnet_session_t *s) {
 
 /* What one input made possible: told in the order the layers stand. */
 static void advance(linnet_session_t *s) {
-    int state = ice_state(linnet_ice_state(&s->ice)), before = s->layer[LINNET_LAYER_ICE].state;
+    int state = ice_state(linnet_ice_state(&s->ice)), before = s->layer[LINNET_LAYER_ICE];
     tell_state(s, LINNET_LAYER_ICE, state, 0);
     if (state == LINNET_STATE_CONNECTED && before > LINNET_STATE_CONNECTED && s->sctp_ready) {
         linnet_sctp_path_restored(&s->sctp,
@@ -256,7 +256,7 @@ static void advance(linnet_session_t *s) {
     }
     state = linnet_dtls_state(s->dtls);
     if (state == LINNET_DTLS_CONNECTED) {
-        if (!s->has_media && s->layer[LINNET_LAYER_DTLS].state != LINNET_STATE_FAILED) dtls_up(s);
+        if (!s->has_media && s->layer[LINNET_LAYER_DTLS] != LINNET_STATE_FAILED) dtls_up(s);
         read_dtls(s);
     } else {
         tell_state(s, LINNET_LAYER_DTLS, dtls_state(state), linnet_dtls_error(s->dtls));
@@ -266,6 +266,29 @@ static void advance(linnet_session_t *s) {
 
 /* --- input --- */
 
+static int on_stun(linnet_session_t *s, const linnet_addr_t *from, size_t len) {
+    int rc = linnet_ice_input(&s->ice, &s->rng, s->now, from, s->scratch, len);
+    if (rc < 0) s->counts.dropped_stun++;
+    return rc;
+}
+
+static int on_dtls(linnet_session_t *s, size_t len) {
+    int rc = s->dtls_ready ? linnet_dtls_input(s->dtls, s->now, s->scratch, len) : LINNET_ERR_STATE;
+    if (!s->dtls_ready || rc == LINNET_ERR_AGAIN || rc == LINNET_ERR_CLOSED)
+        s->counts.dropped_dtls++; /* the rest it counts itself */
+    return rc;
+}
+
+static int on_media(linnet_session_t *s, size_t len) {
+    if (linnet_rtcp_is(s->scratch, len)) {
+        linnet_session_rtcp_input(s, s->scratch, len);
+    } else {
+        linnet_session_rtp_input(s, s->scratch, len);
+    }
+    return 0;
+}
+
+/* RFC 7983 7: the first byte tells the protocol. */
 static int on_datagram(linnet_session_t *s, wire_in_t *in) {
     linnet_addr_t from = linnet_addr_read(in);
     size_t len = wire_left(in);
@@ -278,30 +301,13 @@ static int on_datagram(linnet_session_t *s, wire_in_t *in) {
     s->counts.bytes_received += len;
     memcpy(s->scratch, in->buf + in->pos, len);
     first = s->scratch[0];
-    if (first <= 3) { /* RFC 7983 7: STUN */
-        int rc = linnet_ice_input(&s->ice, &s->rng, s->now, &from, s->scratch, len);
-        if (rc < 0) s->counts.dropped_stun++;
-        return rc;
-    }
+    if (first <= 3) return on_stun(s, &from, len);
     if (!linnet_ice_accepts(&s->ice, &from)) {
         s->counts.dropped_source++;
         return LINNET_ERR_PACKET;
     }
-    if (first >= 20 && first <= 63) { /* DTLS */
-        int rc =
-            s->dtls_ready ? linnet_dtls_input(s->dtls, s->now, s->scratch, len) : LINNET_ERR_STATE;
-        if (!s->dtls_ready || rc == LINNET_ERR_AGAIN || rc == LINNET_ERR_CLOSED)
-            s->counts.dropped_dtls++; /* the rest it counts itself */
-        return rc;
-    }
-    if (first >= 128 && first <= 191 && s->has_media) { /* RTP, RTCP */
-        if (linnet_rtcp_is(s->scratch, len)) {
-            linnet_session_rtcp_input(s, s->scratch, len);
-        } else {
-            linnet_session_rtp_input(s, s->scratch, len);
-        }
-        return 0;
-    }
+    if (first >= 20 && first <= 63) return on_dtls(s, len);
+    if (first >= 128 && first <= 191 && s->has_media) return on_media(s, len);
     s->counts.dropped_unknown++;
     return LINNET_ERR_PACKET;
 }
@@ -329,10 +335,8 @@ static int on_remote(linnet_session_t *s, wire_in_t *in) {
     }
     rc = linnet_ice_set_controlling(&s->ice, controlling);
     if (rc < 0) return rc;
-    rc = linnet_ice_set_remote(&s->ice, (const char *)ufrag.data, ufrag.len, (const char *)pwd.data,
-                               pwd.len, lite);
-    s->has_remote = rc == 0;
-    return rc;
+    return linnet_ice_set_remote(&s->ice, (const char *)ufrag.data, ufrag.len,
+                                 (const char *)pwd.data, pwd.len, lite);
 }
 
 static int on_candidate(linnet_session_t *s, wire_in_t *in, int is_local) {
@@ -344,8 +348,28 @@ static int on_candidate(linnet_session_t *s, wire_in_t *in, int is_local) {
     return linnet_ice_add_remote(&s->ice, &addr, priority, type);
 }
 
+static int on_volume(linnet_session_t *s, wire_in_t *in) {
+    uint16_t gain = wire_u16le(in);
+    if (!wire_ok(in)) return LINNET_ERR_ARG;
+    linnet_mixer_set_volume(s->mixer, gain);
+    return 0;
+}
+
+static int on_hold(linnet_session_t *s, wire_in_t *in) {
+    uint8_t held = wire_u8(in);
+    if (!wire_ok(in) || held > 1) return LINNET_ERR_ARG;
+    s->is_held = held;
+    return 0;
+}
+
+static int on_restart(linnet_session_t *s) {
+    linnet_ice_restart(&s->ice, &s->rng);
+    tell_local(s);
+    return 0;
+}
+
 static int on_close(linnet_session_t *s) {
-    s->is_closing = 1;
+    s->is_closing = CLOSING_MEDIA;
     s->rtp_n = 0;
     return 0;
 }
@@ -357,10 +381,7 @@ static int dispatch(linnet_session_t *s, int kind, wire_in_t *in) {
     case LINNET_IN_LOCAL_CANDIDATE: return on_candidate(s, in, 1);
     case LINNET_IN_REMOTE: return on_remote(s, in);
     case LINNET_IN_REMOTE_CANDIDATE: return on_candidate(s, in, 0);
-    case LINNET_IN_ICE_RESTART:
-        linnet_ice_restart(&s->ice, &s->rng);
-        tell_local(s);
-        return 0;
+    case LINNET_IN_ICE_RESTART: return on_restart(s);
     case LINNET_IN_PUBLISH: return linnet_session_publish(s, in);
     case LINNET_IN_MUTE: return linnet_session_mute(s, in);
     case LINNET_IN_TRACK: return linnet_session_track(s, in);
@@ -368,18 +389,8 @@ static int dispatch(linnet_session_t *s, int kind, wire_in_t *in) {
     case LINNET_IN_DATA: return linnet_session_data_send(s, in);
     case LINNET_IN_CLOSE_CHANNEL: return linnet_session_channel_close(s, in);
     case LINNET_IN_CLOSE: return on_close(s);
-    case LINNET_IN_VOLUME: {
-        uint16_t gain = wire_u16le(in);
-        if (!wire_ok(in)) return LINNET_ERR_ARG;
-        linnet_mixer_set_volume(s->mixer, gain);
-        return 0;
-    }
-    case LINNET_IN_HOLD: {
-        uint8_t held = wire_u8(in);
-        if (!wire_ok(in) || held > 1) return LINNET_ERR_ARG;
-        s->is_held = held;
-        return 0;
-    }
+    case LINNET_IN_VOLUME: return on_volume(s, in);
+    case LINNET_IN_HOLD: return on_hold(s, in);
     default: return LINNET_ERR_ARG;
     }
 }
@@ -462,18 +473,19 @@ static int next_datagram(linnet_session_t *s, uint8_t *buf, size_t cap) {
     return n;
 }
 
-/* Goodbye in order: RTCP BYE, SCTP ABORT, close_notify; then nothing more. */
+/* Goodbye in order: RTCP BYE, SCTP ABORT, close_notify; then nothing more. What is in the way of the next one leaves
+ * first: the queue of DTLS has little room. */
 static int poll_closing(linnet_session_t *s, uint8_t *buf, size_t cap, const linnet_addr_t *to) {
     int n = 0;
-    if (s->is_closing == 1) {
-        s->is_closing = 2;
+    if (s->is_closing == CLOSING_MEDIA) {
+        s->is_closing = CLOSING_DATA;
         if (to) n = linnet_session_media_bye(s, buf, cap);
         if (n > 0) return n;
     }
     if (to && s->dtls_ready) n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
     if (n > 0) return n;
-    if (s->is_closing == 2) {
-        s->is_closing = 3;
+    if (s->is_closing == CLOSING_DATA) {
+        s->is_closing = CLOSING_DTLS;
         if (s->sctp_ready) {
             (void)linnet_sctp_abort(&s->sctp, s->now);
             linnet_session_data_flush(s, buf, cap);
@@ -481,8 +493,8 @@ static int poll_closing(linnet_session_t *s, uint8_t *buf, size_t cap, const lin
     }
     if (to && s->dtls_ready) n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
     if (n > 0) return n;
-    if (s->is_closing == 3 && s->dtls_ready) { /* the queue is empty: there is room */
-        s->is_closing = 4;
+    if (s->is_closing == CLOSING_DTLS && s->dtls_ready) {
+        s->is_closing = CLOSING_REST;
         linnet_dtls_close(s->dtls);
         if (to) n = linnet_dtls_poll(s->dtls, s->now, buf, cap);
     }

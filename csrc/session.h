@@ -49,13 +49,15 @@ typedef struct {
 
 enum { WIPED = 2 }; /* linnet_session.is_closed: nothing is left; 1 keeps the counters readable */
 
+/* linnet_session.is_closing: what of the goodbye has still to leave, in this order. */
+enum { NOT_CLOSING, CLOSING_MEDIA, CLOSING_DATA, CLOSING_DTLS, CLOSING_REST };
+
 enum { CONFIG_DTX = 1, CONFIG_FEC = 2, CONFIG_ICE_LITE = 4, CONFIG_GCM = 8 };
 
 typedef struct {
     linnet_playback_t *playback;
     linnet_rtcp_recv_stats_t recv;
     uint32_t ssrc; /* 0 = free slot */
-    uint16_t gain;
     uint8_t payload_type;
     uint8_t is_heard;
 } session_track_t;
@@ -82,15 +84,11 @@ typedef struct {
     uint8_t opus[LINNET_OPUS_SEND_MAX];
 } session_frame_t;
 
-typedef struct {
-    uint8_t state; /* as last told by LINNET_OUT_STATE */
-} session_layer_t;
-
 struct linnet_session {
     uint64_t now;
     uint32_t now_border; /* the last `now` given, modulo 2^30 */
-    uint8_t has_time, has_remote, is_closing, is_closed, has_media, dtls_ready, dtls_started,
-        sctp_ready, dtls_role;
+    uint8_t has_time, is_closing, is_closed, has_media, dtls_ready, dtls_started, sctp_ready,
+        dtls_role;
     session_config_t config;
     linnet_rng_t rng;
     linnet_identity_t identity;
@@ -114,7 +112,7 @@ struct linnet_session {
     session_track_t track[LINNET_TRACKS_MAX];
     uint32_t rtcp_ssrc; /* our SSRC in reports while nothing is published */
     linnet_addr_t selected;
-    session_layer_t layer[3];
+    uint8_t layer[3];                      /* states as last told by LINNET_OUT_STATE */
     uint16_t event_at, event_end;          /* of the events that wait */
     uint8_t event[EVENT_BYTES];            /* kind, length, body of each */
     uint16_t waiting[LINNET_SCTP_STREAMS]; /* channels that got LINNET_ERR_AGAIN */

@@ -123,8 +123,7 @@ static int get_timer(void *context) {
     return 2;
 }
 
-/* Which of our messages is it, and does it begin a new flight? Encrypted ones (Finished) never do.
- */
+/* Which of our messages is it, and does it begin a new flight? Encrypted ones (Finished) do not. */
 static void note_sent(dtls_t *d, const uint8_t *data, size_t len) {
     wire_in_t in = wire_in(data, len);
     dtls_record_t record;
@@ -573,8 +572,7 @@ int linnet_dtls_alert(const linnet_dtls_t *dtls) {
     return of_const(dtls)->alert;
 }
 
-/* RFC 5764 4.2: client key, server key, client salt, server salt, each as long as the profile has
- * it. */
+/* RFC 5764 4.2: client key, server key, client salt, server salt, as long as the profile has them. */
 int linnet_dtls_srtp_keys(const linnet_dtls_t *dtls, linnet_srtp_keys_t *keys) {
     const dtls_t *d = of_const(dtls);
     mbedtls_dtls_srtp_info info;

@@ -280,43 +280,56 @@ static int is_follower(const sctp_chunk_t *c, const sctp_chunk_t *previous) {
            !(c->flags & DATA_BEGIN) && !(previous->flags & DATA_END);
 }
 
-/* `chunk` has just been stored: if it completes a message, the message moves on. */
-static void complete(linnet_sctp_t *s, uint16_t chunk) {
-    uint16_t before = NO_BLOCK, first = NO_BLOCK, before_first = NO_BLOCK;
-    uint16_t at_chunk = s->pending;
-    uint32_t total = 0;
+/* A whole message among the pending chunks: first .. last, `before` in front of it. */
+typedef struct {
+    uint16_t before, first, last;
+    uint32_t total;
+} run_t;
+
+/* The message that `chunk` belongs to; 0 while a part of it is missing. */
+static int find_whole(const linnet_sctp_t *s, uint16_t chunk, run_t *run) {
+    uint16_t previous = NO_BLOCK, next = s->pending;
     int has_chunk = 0;
-    for (; at_chunk != NO_BLOCK; before = at_chunk, at_chunk = at(s, at_chunk)->next) {
-        const sctp_chunk_t *c = at(s, at_chunk);
+    for (; next != NO_BLOCK; previous = next, next = at(s, next)->next) {
+        const sctp_chunk_t *c = at(s, next);
         if (c->flags & DATA_BEGIN) {
-            first = at_chunk;
-            before_first = before;
-            total = 0;
+            run->before = previous;
+            run->first = next;
+            run->total = 0;
             has_chunk = 0;
-        } else if (first != NO_BLOCK && !is_follower(c, at(s, before))) {
-            first = NO_BLOCK;
+        } else if (run->first != NO_BLOCK && !is_follower(c, at(s, previous))) {
+            run->first = NO_BLOCK;
         }
-        if (first == NO_BLOCK) {
-            if (at_chunk == chunk) return;
+        if (run->first == NO_BLOCK) {
+            if (next == chunk) return 0;
             continue;
         }
-        total += c->len;
-        if (at_chunk == chunk) has_chunk = 1;
-        if (has_chunk && (c->flags & DATA_END)) break;
-        if (tsn_after(c->tsn, at(s, chunk)->tsn) && !has_chunk) return;
+        run->total += c->len;
+        run->last = next;
+        if (next == chunk) has_chunk = 1;
+        if (has_chunk && (c->flags & DATA_END)) return 1;
+        if (tsn_after(c->tsn, at(s, chunk)->tsn) && !has_chunk) return 0;
     }
-    if (at_chunk == NO_BLOCK) return;
-    unlink_run(s, before_first, at_chunk);
-    at(s, first)->total = total;
-    if (total > s->max_message) {
-        uint16_t id = at(s, first)->stream, ssn = at(s, first)->ssn;
-        uint8_t is_unordered = at(s, first)->flags & DATA_UNORDERED;
+    return 0;
+}
+
+/* `chunk` has just been stored: if it completes a message, the message moves on. */
+static void complete(linnet_sctp_t *s, uint16_t chunk) {
+    run_t run = {NO_BLOCK, NO_BLOCK, NO_BLOCK, 0};
+    sctp_chunk_t *first;
+    if (!find_whole(s, chunk, &run)) return;
+    unlink_run(s, run.before, run.last);
+    first = at(s, run.first);
+    first->total = run.total;
+    if (run.total > s->max_message) {
+        uint16_t id = first->stream, ssn = first->ssn;
+        uint8_t is_unordered = first->flags & DATA_UNORDERED;
         s->counters.drop_oversize++;
-        free_message(s, first);
+        free_message(s, run.first);
         if (!is_unordered) skip_ssn(s, id, ssn);
         return;
     }
-    deliver(s, first);
+    deliver(s, run.first);
 }
 
 static void drop_first_pending(linnet_sctp_t *s) {
@@ -429,56 +442,77 @@ static void refuse_stream(linnet_sctp_t *s, uint16_t id) {
     linnet_sctp_reply_error(s, CAUSE_INVALID_STREAM, span);
 }
 
+typedef struct {
+    uint32_t tsn, ppid;
+    uint16_t stream, ssn;
+    uint8_t flags;
+    wire_span_t payload;
+} data_t;
+
+static int read_data(data_t *d, uint8_t flags, wire_in_t *in) {
+    d->flags = flags;
+    d->tsn = wire_u32(in);
+    d->stream = wire_u16(in);
+    d->ssn = wire_u16(in);
+    d->ppid = wire_u32(in);
+    d->payload = wire_take(in, wire_left(in));
+    if (flags & DATA_UNORDERED) d->ssn = 0; /* RFC 9260 3.3.1: to be ignored */
+    return wire_ok(in);
+}
+
+/* 1 when its stream has an entry, or gets one; what is unordered needs none. */
+static int can_serve(linnet_sctp_t *s, const data_t *d) {
+    if (d->stream >= OUR_STREAMS) return 0;
+    return d->flags & DATA_UNORDERED || linnet_sctp_find_stream(s->in, d->stream, 1);
+}
+
+/* make_room has found room for it. */
+static void keep_data(linnet_sctp_t *s, const data_t *d) {
+    const uint8_t whole = DATA_BEGIN | DATA_END;
+    uint16_t chunk = store(s, d->payload);
+    sctp_chunk_t *c = at(s, chunk);
+    c->tsn = d->tsn;
+    c->ppid = d->ppid;
+    c->stream = d->stream;
+    c->ssn = d->ssn;
+    c->flags = d->flags;
+    c->total = c->len;
+    accept_tsn(s, d->tsn);
+    if ((d->flags & whole) == whole && c->len <= s->max_message) {
+        deliver(s, chunk);
+    } else {
+        insert_pending(s, chunk);
+        complete(s, chunk);
+    }
+}
+
 int linnet_sctp_on_data(linnet_sctp_t *s, uint8_t flags, wire_in_t body) {
-    uint32_t tsn = wire_u32(&body);
-    uint16_t id = wire_u16(&body);
-    uint16_t ssn = wire_u16(&body);
-    uint32_t ppid = wire_u32(&body);
-    wire_span_t payload = wire_take(&body, wire_left(&body));
-    uint16_t chunk;
-    sctp_chunk_t *c;
-    if (!wire_ok(&body)) return LINNET_ERR_PACKET;
-    if (payload.len == 0) { /* RFC 9260 6.2 */
+    data_t d;
+    if (!read_data(&d, flags, &body)) return LINNET_ERR_PACKET;
+    if (d.payload.len == 0) { /* RFC 9260 6.2 */
         linnet_sctp_fail(s, CAUSE_NO_USER_DATA);
         return LINNET_ERR_PACKET;
     }
     s->counters.data_in++;
     if (flags & DATA_IMMEDIATE) s->flags |= DUE_SACK;
-    if (!tsn_after(tsn, s->cum) || (!tsn_after(tsn, s->highest) && is_received(s, tsn))) {
-        note_duplicate(s, tsn);
+    if (!tsn_after(d.tsn, s->cum) || (!tsn_after(d.tsn, s->highest) && is_received(s, d.tsn))) {
+        note_duplicate(s, d.tsn);
         return 0;
     }
-    if (tsn - s->cum >= LINNET_SCTP_TSN_WINDOW) {
+    if (d.tsn - s->cum >= LINNET_SCTP_TSN_WINDOW) {
         s->counters.drop_window++;
         s->flags |= DUE_SACK;
         return 0;
     }
-    if (id >= OUR_STREAMS ||
-        (!(flags & DATA_UNORDERED) && !linnet_sctp_find_stream(s->in, id, 1))) {
-        refuse_stream(s, id);
-        accept_tsn(s, tsn);
-        settle(s);
-        return 0;
-    }
-    if (!make_room(s, tsn, payload.len)) {
+    if (!can_serve(s, &d)) {
+        refuse_stream(s, d.stream);
+        accept_tsn(s, d.tsn);
+    } else if (make_room(s, d.tsn, d.payload.len)) {
+        keep_data(s, &d);
+    } else {
         s->counters.drop_memory++;
         s->flags |= DUE_SACK;
         return 0;
-    }
-    chunk = store(s, payload);
-    c = at(s, chunk);
-    c->tsn = tsn;
-    c->ppid = ppid;
-    c->stream = id;
-    c->ssn = flags & DATA_UNORDERED ? 0 : ssn; /* RFC 9260 3.3.1: to be ignored when unordered */
-    c->flags = flags;
-    c->total = c->len;
-    accept_tsn(s, tsn);
-    if ((flags & (DATA_BEGIN | DATA_END)) == (DATA_BEGIN | DATA_END) && c->len <= s->max_message) {
-        deliver(s, chunk);
-    } else {
-        insert_pending(s, chunk);
-        complete(s, chunk);
     }
     settle(s);
     return 0;

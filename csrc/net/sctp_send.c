@@ -32,6 +32,21 @@ static uint32_t count(const linnet_sctp_t *s) {
     return s->n_sent + s->n_unsent;
 }
 
+/* The next `n` records in the order of leaving. What a step gives may change, the links do not. */
+typedef struct {
+    uint32_t offset, n;
+} walk_t;
+
+/* NULL at the end. */
+static sctp_record_t *step(const linnet_sctp_t *s, walk_t *walk) {
+    sctp_record_t *r;
+    if (walk->n == 0) return NULL;
+    r = at(s, walk->offset);
+    walk->offset = r->next;
+    walk->n--;
+    return r;
+}
+
 static uint32_t fragment_max(const linnet_sctp_t *s) {
     return (uint32_t)(s->mtu - HEADER_LEN - DATA_HEADER_LEN) & ~3u;
 }
@@ -160,11 +175,10 @@ void linnet_sctp_send_clear(linnet_sctp_t *s) {
 }
 
 int linnet_sctp_has_stream_data(const linnet_sctp_t *s, uint16_t stream) {
-    uint32_t offset = s->head;
-    uint32_t n = count(s);
-    while (n) {
-        if (at(s, offset)->stream == stream && at(s, offset)->state != R_DEAD) return 1;
-        if (--n) offset = after(s, offset);
+    walk_t walk = {s->head, count(s)};
+    const sctp_record_t *r;
+    while ((r = step(s, &walk))) {
+        if (r->stream == stream && r->state != R_DEAD) return 1;
     }
     return 0;
 }
@@ -239,13 +253,10 @@ static void number(linnet_sctp_t *s, sctp_record_t *r) {
 /* A message that had begun to leave keeps one more TSN: without it the peer, which has all that
  * was sent, would hold the beginning for ever, since no FORWARD TSN could pass it. */
 static void kill_unsent(linnet_sctp_t *s, uint32_t message) {
-    uint32_t offset = s->unsent;
-    uint32_t n = s->n_unsent;
-    int had_begun = n && !(at(s, offset)->flags & DATA_BEGIN);
-    while (n) {
-        sctp_record_t *r = at(s, offset);
-        uint32_t next = --n ? after(s, offset) : 0;
-        if (r->message != message) break;
+    walk_t walk = {s->unsent, s->n_unsent};
+    int had_begun = s->n_unsent && !(at(s, s->unsent)->flags & DATA_BEGIN);
+    sctp_record_t *r;
+    while ((r = step(s, &walk)) && r->message == message) {
         s->buffered -= r->len;
         r->len = 0;
         if (had_begun) {
@@ -257,17 +268,15 @@ static void kill_unsent(linnet_sctp_t *s, uint32_t message) {
             if (r->flags & DATA_BEGIN) s->counters.expired_unsent++;
             r->state = R_DEAD;
         }
-        offset = next;
     }
     while (s->n_unsent && at(s, s->unsent)->state == R_DEAD) step_unsent(s);
 }
 
 static void abandon(linnet_sctp_t *s, uint32_t message) {
-    uint32_t offset = s->head;
-    uint32_t n = s->n_sent;
+    walk_t walk = {s->head, s->n_sent};
+    sctp_record_t *r;
     s->counters.abandoned++;
-    while (n) {
-        sctp_record_t *r = at(s, offset);
+    while ((r = step(s, &walk))) {
         if (r->message == message && r->state != R_DEAD) {
             leave_flight(s, r);
             if (r->tsn == s->rtt_tsn) s->rtt_sent_us = NEVER;
@@ -275,24 +284,21 @@ static void abandon(linnet_sctp_t *s, uint32_t message) {
             r->len = 0;
             r->state = R_ABANDONED;
         }
-        if (--n) offset = after(s, offset);
     }
     kill_unsent(s, message);
 }
 
 /* C1, C2: as far as everything next in line was given up. */
 static void advance(linnet_sctp_t *s) {
-    uint32_t offset = s->head;
-    uint32_t n = s->n_sent;
+    walk_t walk = {s->head, s->n_sent};
+    const sctp_record_t *r;
     uint32_t before = s->advanced;
     if (tsn_after(s->peer_cum, s->advanced)) s->advanced = s->peer_cum;
-    while (n) {
-        const sctp_record_t *r = at(s, offset);
+    while ((r = step(s, &walk))) {
         if (r->state != R_DEAD && tsn_after(r->tsn, s->advanced)) {
             if (r->state != R_ABANDONED) break;
             s->advanced = r->tsn;
         }
-        if (--n) offset = after(s, offset);
     }
     if (s->advanced != before && tsn_after(s->advanced, s->peer_cum)) s->flags |= DUE_FORWARD;
 }
@@ -308,12 +314,11 @@ void linnet_sctp_put_forward_tsn(linnet_sctp_t *s, wire_out_t *out) {
     struct {
         uint16_t stream, ssn;
     } skipped[LINNET_SCTP_STREAM_SLOTS];
-    uint32_t offset = s->head;
-    uint32_t n = s->n_sent;
+    walk_t walk = {s->head, s->n_sent};
+    const sctp_record_t *r;
     size_t i, used = 0;
     if (!tsn_after(s->advanced, s->peer_cum)) return;
-    while (n) {
-        const sctp_record_t *r = at(s, offset);
+    while ((r = step(s, &walk))) {
         if (r->state == R_ABANDONED && !(r->flags & DATA_UNORDERED) &&
             !tsn_after(r->tsn, s->advanced)) {
             for (i = 0; i < used && skipped[i].stream != r->stream; i++) {
@@ -325,7 +330,6 @@ void linnet_sctp_put_forward_tsn(linnet_sctp_t *s, wire_out_t *out) {
                 if (i == used) used++;
             }
         }
-        if (--n) offset = after(s, offset);
     }
     linnet_sctp_put_chunk(out, CHUNK_FORWARD_TSN, 0, 4 + 4 * used);
     wire_put_u32(out, s->advanced);
@@ -361,10 +365,9 @@ static int mark_lost(linnet_sctp_t *s, sctp_record_t *r, uint64_t now) {
 }
 
 static void all_again(linnet_sctp_t *s, uint64_t now, int is_loss) {
-    uint32_t offset = s->head;
-    uint32_t n = s->n_sent;
-    while (n) {
-        sctp_record_t *r = at(s, offset);
+    walk_t walk = {s->head, s->n_sent};
+    sctp_record_t *r;
+    while ((r = step(s, &walk))) {
         if (r->state == R_INFLIGHT) {
             if (is_loss) {
                 mark_lost(s, r, now);
@@ -374,7 +377,6 @@ static void all_again(linnet_sctp_t *s, uint64_t now, int is_loss) {
                 r->state = R_AGAIN;
             }
         }
-        if (--n) offset = after(s, offset);
     }
     s->rtt_sent_us = NEVER;
 }
@@ -445,12 +447,11 @@ static int is_window_open(linnet_sctp_t *s, uint32_t len) {
 }
 
 static void put_again(linnet_sctp_t *s, uint64_t now, wire_out_t *out) {
-    uint32_t offset = s->head;
-    uint32_t n = s->n_sent;
+    walk_t walk = {s->head, s->n_sent};
+    sctp_record_t *r;
     /* 7.2.4: the first packet of a fast retransmission ignores cwnd */
     int has_credit = s->fast_credit;
-    while (n && s->n_retransmit) {
-        sctp_record_t *r = at(s, offset);
+    while (s->n_retransmit && (r = step(s, &walk))) {
         if (r->state == R_AGAIN && now > r->expires_us && s->peer_has_forward) {
             abandon(s, r->message);
             advance(s);
@@ -466,7 +467,6 @@ static void put_again(linnet_sctp_t *s, uint64_t now, wire_out_t *out) {
             /* RFC 9260 6.3.2 R1 */
             if (r->tsn == s->peer_cum + 1) s->t3 = is_up(s) ? now + s->t3_us : NEVER;
         }
-        if (--n) offset = after(s, offset);
     }
     s->fast_credit = 0;
 }
@@ -574,12 +574,11 @@ static void take_cum(linnet_sctp_t *s, uint64_t now, sack_t *k) {
 }
 
 static void take_gaps(linnet_sctp_t *s, uint64_t now, sack_t *k) {
-    uint32_t offset = s->head;
-    uint32_t n = s->n_sent;
+    walk_t walk = {s->head, s->n_sent};
+    sctp_record_t *r;
     uint32_t start = 0, end = 0;
     uint16_t left = k->n_gaps;
-    while (n) {
-        sctp_record_t *r = at(s, offset);
+    while ((r = step(s, &walk))) {
         uint32_t ahead = r->tsn - k->cum;
         if (r->state != R_DEAD) {
             while (left && ahead > end) {
@@ -597,7 +596,6 @@ static void take_gaps(linnet_sctp_t *s, uint64_t now, sack_t *k) {
                 s->flight += r->len;
             }
         }
-        if (--n) offset = after(s, offset);
     }
 }
 
@@ -605,16 +603,14 @@ static void take_gaps(linnet_sctp_t *s, uint64_t now, sack_t *k) {
  * is told by the order of transmissions, not of TSNs: so a fast retransmission that is lost too
  * is noticed without a timer (as RFC 8985 does for TCP), where 7.2.4 would have us wait for T3. */
 static void count_missing(linnet_sctp_t *s, uint64_t now, const sack_t *k) {
-    uint32_t offset = s->head;
-    uint32_t n = s->n_sent;
+    walk_t walk = {s->head, s->n_sent};
+    sctp_record_t *r;
     int is_lost = 0;
-    while (n) {
-        sctp_record_t *r = at(s, offset);
+    while ((r = step(s, &walk))) {
         if (r->state == R_INFLIGHT && tsn_after(k->latest, r->order) && ++r->missing >= 3) {
             is_lost = 1;
             if (mark_lost(s, r, now)) s->counters.fast_retransmits++;
         }
-        if (--n) offset = after(s, offset);
     }
     if (!is_lost || s->in_recovery) return;
     s->in_recovery = 1;
