@@ -52,7 +52,7 @@ class Setup(CommandSetup):
                           "Use --wav and --out.")
         reader = WavReader(options.wav)
         rate = self.rate_with(reader.rate)
-        audio = WavAudio(rate, reader, WavWriter(options.out, rate) if options.out else None)
+        audio = WavAudio(rate, reader, WavWriter(options.out, rate, reader) if options.out else None)
         home = os.getenv("LINNET_STORE") or (os.getenv("HOME") or ".") + "/.linnet"
         store = MpyStore(home, port_unix.private_folder)
         net = MpyNet(port_unix.UnixMachine(options.ca))

@@ -249,6 +249,13 @@ def test_a_file_that_cannot_be_written_is_named(cli, option):
         exits.BAD_INPUT, "/nowhere/file", "written")
 
 
+def test_a_recording_over_the_file_that_is_spoken_is_bad_input(cli, write_wav):
+    path = write_wav("a.wav", bytes(800))
+    before = path.read_bytes()
+    run(cli, "--out", path, wav=path).told(exits.BAD_INPUT, "a.wav", "the file that is spoken")
+    assert path.read_bytes() == before
+
+
 def test_a_ca_file_without_a_certificate_is_bad_input(cli, tmp_path):
     path = tmp_path / "ca.pem"
     path.write_text("no certificate")
