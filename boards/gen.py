@@ -152,11 +152,12 @@ def sdkconfig(board, source):
 
 
 def board_env(board, source):
-    audio = board["audio"]
+    audio, ui = board["audio"], board["ui"]
+    pins = [ui[name] for name in ("talk", "led") if ui.get(name) is not None]
     pairs = [("LINNET_BOARD", board["name"]), ("LINNET_RATE", audio["rate"]),
              ("LINNET_OVERLAY", audio.get("overlay", "")), ("LINNET_ALSA_IN", audio.get("alsa_in", "default")),
              ("LINNET_ALSA_OUT", audio.get("alsa_out", "default")),
-             ("LINNET_I2C", int(audio.get("sda") is not None))]
+             ("LINNET_I2C", int(audio.get("sda") is not None)), ("LINNET_PINS", ",".join(map(str, pins)))]
     return "\n".join([f"# {GUARD.format(source)}", *(f"{name}={value}" for name, value in pairs), ""])
 
 

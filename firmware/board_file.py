@@ -44,11 +44,11 @@ ROOM_OPTIONS = {
 
 
 class Board:
-    """`rate` is None for a machine without a file: the WAV decides. A board's frozen board.py has
-    the same names and more."""
+    """`rate` is None for a machine without a file: the WAV decides. `talk` and `led` are pins of a
+    machine of that `family`. A board's frozen board.py has the same names and more."""
 
     def __init__(self, name, rate=None, remote_tracks=3, opus_complexity=None, has_led=True,
-                 has_button=True, room_options=None):
+                 has_button=True, room_options=None, family=None, talk=None, led=None, led_kind="plain"):
         self.name = name
         self.rate = rate
         self.remote_tracks = remote_tracks
@@ -56,6 +56,10 @@ class Board:
         self.has_led = has_led
         self.has_button = has_button
         self.room_options = room_options or {"remote_tracks": remote_tracks}
+        self.family = family
+        self.talk = talk
+        self.led = led
+        self.led_kind = led_kind
 
 
 def load_board(path):
@@ -108,6 +112,10 @@ def read_board(fields):
         has_led=ui.get("led", True) is not None,
         has_button=ui.get("talk", True) is not None,
         room_options=chosen,
+        family=fields.get("family"),
+        talk=ui.get("talk"),
+        led=ui.get("led"),
+        led_kind=ui.get("led_kind", "plain"),
     )
 
 

@@ -47,6 +47,22 @@ inside() { # run a command in the system that is installed to
     if [ -z "$root" ]; then "$@"; else chroot "$root" "$@"; fi
 }
 
+pinned() { # a requirement of pyproject.toml with its version
+    sed -n "s/.*\"\($1==[0-9.]*\)\".*/\1/p" "$here/pyproject.toml" | head -n 1
+}
+
+pip() {
+    inside "$prefix/build/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
+lgpio_of_the_system() { # Raspberry Pi OS has it as a package; a venv does not see that by itself
+    [ $apt = no ] || inside apt-get install -y -qq --no-install-recommends python3-lgpio || return 1
+    inside env LG_WD=/tmp python3 -c "import lgpio" 2>/dev/null || return 1
+    for place in "$root$prefix"/build/venv/lib/python3*/site-packages; do
+        echo /usr/lib/python3/dist-packages >"$place/debian.pth"
+    done
+}
+
 put() { # put MODE FILE: standard input, only when it differs
     mkdir -p "$(dirname "$root$2")"
     cat >"$root$2.new"
@@ -80,8 +96,7 @@ if [ "$here" != "$root$prefix" ]; then
 fi
 if [ $build = yes ]; then
     inside make --no-print-directory -C "$prefix" build
-    sound=$(sed -n 's/.*"\(sounddevice==[0-9.]*\)".*/\1/p' "$here/pyproject.toml" | head -n 1)
-    inside "$prefix/build/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$sound"
+    pip "$(pinned sounddevice)"
 fi
 
 # --- the board ---
@@ -97,6 +112,30 @@ put 644 /etc/linnet/board.env <"$made/board.env"
     [ "$LINNET_ALSA_OUT$LINNET_ALSA_IN" = defaultdefault ] ||
         echo "pcm.!default { type asym playback.pcm \"$LINNET_ALSA_OUT\" capture.pcm \"$LINNET_ALSA_IN\" }"
 } | put 644 /etc/linnet/asound.conf
+
+# --- button and lamp ---
+allowed=/etc/systemd/system/linnet.service.d/gpio.conf
+if [ -n "$LINNET_PINS" ]; then
+    if [ $build = yes ]; then
+        pip "$(pinned gpiozero)"
+        pip --only-binary=:all: "$(pinned lgpio)" 2>/dev/null || lgpio_of_the_system ||
+            echo "button and lamp will not work: there is no lgpio for this Python" >&2
+    fi
+    # Raspberry Pi OS has a group that may use the pins; Debian has not.
+    systemd-sysusers --root="${root:-/}" --inline 'g gpio -' 2>/dev/null
+    if ! grep -qs 'SUBSYSTEM=="gpio"' "$root"/usr/lib/udev/rules.d/* "$root"/lib/udev/rules.d/*; then
+        echo 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*", GROUP="gpio", MODE="0660"' | put 644 /etc/udev/rules.d/60-linnet.rules
+        [ -n "$root" ] || { udevadm control --reload && udevadm trigger --subsystem-match=gpio; } || true
+    fi
+    put 644 $allowed <<END
+# Made by boards/rpi/install.sh: board $board has a button or a lamp at pins $LINNET_PINS.
+[Service]
+SupplementaryGroups=gpio
+DeviceAllow=char-gpiochip rw
+END
+else
+    rm -f "$root$allowed"
+fi
 
 # --- settings: kept when they are there ---
 if [ ! -f "$root/etc/linnet/kiosk.conf" ]; then

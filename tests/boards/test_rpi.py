@@ -89,6 +89,32 @@ def test_a_usb_board_leaves_config_txt_and_the_default_sound_alone(root):
 
 
 @needs_root
+def test_the_service_may_use_the_pins_of_a_board_that_has_some(root):
+    allowed = root / "etc" / "systemd" / "system" / "linnet.service.d" / "gpio.conf"
+    rule = root / "etc" / "udev" / "rules.d" / "60-linnet.rules"
+    assert install(root, "--board", "zero2w_i2s").returncode == 0
+    assert {"[Service]", "SupplementaryGroups=gpio", "DeviceAllow=char-gpiochip rw"} <= set(
+        allowed.read_text().splitlines())
+    assert "gpio:" in (root / "etc" / "group").read_text() and 'GROUP="gpio"' in rule.read_text()
+    assert install(root, "--board", "pi_usb").returncode == 0
+    assert not allowed.exists()
+
+
+@needs_root
+def test_the_rule_of_raspberry_pi_os_is_enough(root):
+    (root / "usr" / "lib" / "udev" / "rules.d").mkdir(parents=True)
+    (root / "usr" / "lib" / "udev" / "rules.d" / "99-com.rules").write_text('SUBSYSTEM=="gpio", GROUP="gpio"\n')
+    assert install(root, "--board", "zero2w_i2s").returncode == 0
+    assert not (root / "etc" / "udev").exists()
+
+
+def test_the_packages_of_the_pins_are_pinned():
+    text = (rules.REPO / "pyproject.toml").read_text()
+    for name in re.findall(r"pinned (\w+)\)", (FOLDER / "install.sh").read_text()):
+        assert re.search(rf'"{name}==[0-9.]+"', text), name
+
+
+@needs_root
 def test_another_prefix_is_everywhere(root):
     assert install(root, "--prefix", "/srv/kiosk").returncode == 0
     unit = (root / "etc" / "systemd" / "system" / "linnet.service").read_text()
@@ -123,6 +149,9 @@ def test_the_unit_holds_no_secret_and_always_comes_back():
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze: apt install systemd")
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
     unit = tmp_path / "linnet.service"
+    (tmp_path / "linnet.service.d").mkdir()
+    (tmp_path / "linnet.service.d" / "gpio.conf").write_text(
+        re.search(r"put 644 \$allowed <<END\n(.*?)\nEND\n", (FOLDER / "install.sh").read_text(), re.S)[1])
     unit.write_text((FOLDER / "linnet.service").read_text().replace("/opt/linnet", str(rules.REPO)))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
     mine = [line for line in done.stderr.splitlines() if "linnet" in line]
