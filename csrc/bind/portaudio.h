@@ -12,10 +12,12 @@
 
 struct PaStreamCallbackTimeInfo;
 
-/* The user data of a stream. It is the opener's, and stays until the stream is closed. */
+/* The user data of a stream, or of two, one for each direction; zero but for the handle. It is the opener's, and stays
+ * until they are closed. */
 typedef struct {
-    int loop;                     /* its handle; one that was closed makes silence */
-    uint32_t overruns, underruns; /* times that the card lost what it heard; had nothing to play */
+    int loop;                      /* its handle; one that was closed makes silence */
+    uint32_t overruns, underruns;  /* times that the card lost what it heard; had nothing to play */
+    uint8_t has_heard, has_played; /* not the first call */
 } linnet_portaudio_t;
 
 /* PaStreamCallback for mono int16. What is heard goes to linnet_loop_mic; what is played comes from

@@ -1,7 +1,11 @@
 """linnet_portaudio_callback, called as PortAudio calls it: from threads of its own, here without PortAudio."""
 
+import contextlib
+import os
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -23,8 +27,13 @@ class Stream:
     def __init__(self, handle):
         self.user = ffi.new("linnet_portaudio_t *", {"loop": handle})
 
-    def turn(self, heard=None, plays=True, flags=0):
-        """One call; what it played, or None. `heard` is samples, or None for a stream without a microphone."""
+    def turn(self, *args, **options):
+        """One call from a new thread; what it played, or None."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self.call, *args, **options).result()
+
+    def call(self, heard=None, plays=True, flags=0):
+        """From this thread, which may become a realtime one. `heard`: samples, None where there is no microphone."""
         output = ffi.new("int16_t[]", JUNK) if plays else ffi.NULL
         heard = ffi.NULL if heard is None else ffi.new("int16_t[]", heard)
         n = len(heard) if heard else BLOCK
@@ -41,8 +50,11 @@ def end():
     end.loop.wipe()
 
 
-def test_a_loop_that_has_nothing_to_play_is_silence(end):
+def test_a_loop_that_has_nothing_to_play_is_silence():
+    end = End(sound=core.LOOP_FREE)  # its sound has not begun
+    end.start()
     assert Stream(end.loop.handle).turn() == [0] * BLOCK
+    end.loop.wipe()
 
 
 def test_what_is_heard_waits_in_the_ring_of_the_microphone(end):
@@ -80,13 +92,37 @@ def test_what_portaudio_says_was_lost_is_counted(end):
     assert (stream.user.overruns, stream.user.underruns) == (2, 2)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux's PortAudio has ordinary threads")
+def test_the_threads_of_a_card_become_urgent_with_their_first_call(end):
+    def card(**directions):
+        before = os.sched_getscheduler(0)
+        stream.call(**directions)
+        return before, os.sched_getscheduler(0)
+
+    def given():
+        """What this machine gives to who asks."""
+        with contextlib.suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
+        return os.sched_getscheduler(0)
+
+    def in_a_thread(function, **arguments):
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(function, **arguments).result()
+
+    stream, wanted = Stream(end.loop.handle), in_a_thread(given)
+    assert in_a_thread(card, heard=[0] * BLOCK, plays=False) == (os.SCHED_OTHER, wanted)
+    assert in_a_thread(card, plays=True) == (os.SCHED_OTHER, wanted)
+    assert in_a_thread(card, plays=True) == (os.SCHED_OTHER, os.SCHED_OTHER)
+
+
 def test_a_loop_may_be_closed_while_its_stream_still_calls(end):
     is_over, played = threading.Event(), []
 
     def card():
         stream = Stream(end.loop.handle)
         while not is_over.is_set():
-            played.append(stream.turn([1] * BLOCK))
+            played.append(stream.call([1] * BLOCK))
+            time.sleep(0.001)
 
     threads = [threading.Thread(target=card) for _ in range(2)]
     for thread in threads:
@@ -130,7 +166,7 @@ def test_a_call_between_two_cards_is_heard(call):
         stream, at, turn = Stream(end.loop.handle), 0, time.monotonic()
         while not is_over.is_set():
             piece = says[at : at + BLOCK]
-            hears += stream.turn(piece + [0] * (BLOCK - len(piece)))
+            hears += stream.call(piece + [0] * (BLOCK - len(piece)))
             at += BLOCK
             turn += 0.01
             time.sleep(max(0, turn - time.monotonic()))
