@@ -4,6 +4,7 @@
 
 import json
 
+from linnet.compat import json_loads
 from linnet.errors import Refused
 from os_error import reason
 from wav import RATES
@@ -67,19 +68,27 @@ def load_board(path):
     try:
         with open(path, "rb") as file:
             try:
-                fields = json.load(file)
+                fields = json_loads(file.read().decode())
             except ValueError:
-                # It is read byte by byte, up to the one that is wrong.
-                at = file.tell()
-                file.seek(0)
-                line = file.read(at).rstrip().count(b"\n") + 1
-                raise Refused("bad-board", "%s is no JSON: something is wrong in line %d" % (path, line))
+                raise Refused("bad-board", "%s is no JSON: something is wrong in line %d" % (path, _wrong_line(file)))
     except OSError as error:
         raise Refused("file-missing", "the board file %s cannot be read: %s" % (path, reason(error)))
     try:
         return read_board(fields)
     except ValueError as error:
         raise Refused("bad-board", "%s: %s" % (path, error))
+
+
+def _wrong_line(file):
+    """MicroPython reads a stream byte by byte, up to the one that is wrong."""
+    file.seek(0)
+    try:
+        json.load(file)
+    except ValueError:
+        pass
+    at = file.tell()
+    file.seek(0)
+    return file.read(at).rstrip().count(b"\n") + 1
 
 
 def read_board(fields):
