@@ -10,8 +10,8 @@ from linnet.errors import Refused
 from os_error import reason
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-LOOP_RING_MS = const(400)  # between a file and the media loop: how long Python may stand still
-_AHEAD_MS = const(500)  # read and not heard yet: the ring, and what the loop's Python side holds
+LOOP_RING_MS = const(600)  # between a file and the media loop, for a Python that stands still
+_AHEAD_MS = const(700)  # read and not heard yet: the ring, and what the loop's Python side holds
 _RING_MS = const(60)  # between the Python driver and a file
 _HEAD = const(44)
 _FORMAT = const(40)  # bytes of the longest description of a format

@@ -13,8 +13,12 @@ from .errors import Closed, Refused
 from .port import by_family
 from .tasks import Tasks
 
-_HEARTBEAT_MS = const(1000)  # the loop leaves a call whose Python side asks for nothing
-_TURN_MS = const(100)  # between two looks at the rings
+_HEARTBEAT_MS = const(5000)  # the loop leaves a call whose Python side asks for nothing (dead_ms)
+# Between two looks at the rings: each wakes the interpreter, so they are as few as leave enough
+# sound in the ring for a Python that stands still.
+_TURN_MS = const(100)
+_TURN_MAX_MS = const(300)
+_RESERVE_MS = const(300)
 _CHUNK_MS = const(100)  # of sound moved at once
 
 
@@ -154,8 +158,10 @@ class MediaLoop:
 
     async def _rings(self):
         clock = self.port.clock
+        spare = self.port.audio.loop_ring_ms - _RESERVE_MS
+        turn_ms = min(_TURN_MAX_MS, max(_TURN_MS, spare))
         while self.running:
-            await clock.sleep_ms(_TURN_MS)
+            await clock.sleep_ms(turn_ms)
             self._turn_rings()
 
     def _turn_rings(self):

@@ -140,6 +140,29 @@ async def test_a_file_on_one_side_is_the_file_on_the_other(tmp_path):
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("ring_ms, most", [(400, 15), (600, 5), (3000, 5)])
+async def test_a_longer_ring_is_looked_at_less_often_and_keeps_its_reserve(ring_ms, most):
+    """Every look wakes the interpreter."""
+    device = audio.WavAudio(RATE)
+    device.loop_ring_ms = ring_ms
+    machine = Machine(1, device)
+    await machine.driver.open()
+    machine.driver.start_audio()
+    waiting, turn = [], machine.driver._turn_rings
+
+    def look():
+        waiting.append(machine.session.loop_stats()["microphone_waiting"])
+        turn()
+
+    machine.driver._turn_rings = look
+    await asyncio.sleep(1.55)
+    starved = machine.session.loop_stats()["microphone_starved"]
+    await machine.driver.close()
+    assert 2 <= len(waiting) <= most
+    assert starved == 0 and np.median(waiting) > 0.25 * RATE
+
+
+@pytest.mark.asyncio
 async def test_whoever_is_told_may_answer_at_once():
     left, right = await connected()
     right.answer = lambda text: right.session.send_data(0, right.handle, text[::-1])
