@@ -18,13 +18,14 @@ from linnet import core
 
 FRAME_US = 20000
 MASK = (1 << 30) - 1
+AMPLITUDE = 8000  # of a tone that is sent
 
 
 class ScenarioFailed(AssertionError):
     """A scenario did not reach its goal; the text says which and when."""
 
 
-def tone(frequency, rate, frames, amplitude=8000):
+def tone(frequency, rate, frames, amplitude=AMPLITUDE):
     """`frames` frames of 20 ms of a sine, as one bytes object that repeats without a click."""
     n = rate // 50
     samples = [int(amplitude * math.sin(2 * math.pi * frequency * i / rate)) for i in range(n * frames)]
@@ -34,18 +35,32 @@ def tone(frequency, rate, frames, amplitude=8000):
 def power_at(frequency, rate, pcm):
     """Share of the energy of int16 bytes that lies at `frequency`, 0..1, by frames of 20 ms (Goertzel), so that
     concealment, which breaks the phase, does not count as another sound."""
+    total = found = 0.0
+    for energy, at_frequency in _frames_at(frequency, rate, pcm):
+        total += energy
+        found += at_frequency
+    return found / total if total else 0.0
+
+
+def sounding_at(frequency, rate, pcm, amplitude=AMPLITUDE / 10):
+    """Share of the frames of 20 ms, 0..1, that hold at least a sine of `amplitude` at `frequency`: power_at() asks
+    what the sound is, this whether it goes on."""
+    enough = amplitude**2 / 2 * (rate // 50)
+    frames = [at_frequency >= enough for _, at_frequency in _frames_at(frequency, rate, pcm)]
+    return sum(frames) / len(frames) if frames else 0.0
+
+
+def _frames_at(frequency, rate, pcm):
+    """(energy, energy at `frequency`) of each frame of 20 ms."""
     samples = struct.unpack("<%dh" % (len(pcm) // 2), pcm)
     n = rate // 50
     k = 2 * math.cos(2 * math.pi * frequency / rate)
-    total = found = 0.0
     for start in range(0, len(samples) - n + 1, n):
         a = b = energy = 0.0
         for s in samples[start : start + n]:
             a, b = s + k * a - b, a
             energy += s * s
-        total += energy
-        found += min(energy, 2 * (a * a + b * b - k * a * b) / n)
-    return found / total if total else 0.0
+        yield energy, min(energy, 2 * (a * a + b * b - k * a * b) / n)
 
 
 class Endpoint:

@@ -6,7 +6,7 @@ import pytest
 
 from host_sim.netem import Link
 
-from .call import Call, core, power_at
+from .call import Call, core, power_at, sounding_at
 
 STRANGER = core.addr(bytes((10, 6, 6, 6)), 666)
 OPTIONS = {"rate": 8000, "complexity": 0}
@@ -80,6 +80,7 @@ class TappedCall(Call):
         for end, frequency in ((self.left, 1000), (self.right, 440)):
             assert [data for _, _, data in end.received] == MESSAGES
             assert power_at(frequency, end.rate, bytes(end.heard)) > 0.8
+            assert sounding_at(frequency, end.rate, bytes(end.heard)) > 0.95
             assert not end.failures
             assert end.states == [core.CONNECTED] * 3
 
