@@ -22,6 +22,8 @@ set(LINNET_BOARD_H {folder}/board.h)
 set(USER_C_MODULES {root}/csrc/bind/micropython.cmake)
 include({tree}/py/usermod.cmake)
 file(WRITE {folder}/scanned "${{MICROPY_SOURCE_USERMOD}}")
+file(WRITE {folder}/scan_includes "${{MICROPY_INC_USERMOD}}")
+file(WRITE {folder}/scan_definitions "${{MICROPY_CPP_DEF_EXTRA}}")
 # What a port compiles: the module's own files, with its own headers.
 add_library(glue OBJECT empty.c)
 target_link_libraries(glue PRIVATE usermod)
@@ -62,14 +64,28 @@ def project(built, tmp_path_factory):  # noqa: F811
     return folder
 
 
-def test_micropython_scans_and_compiles_the_glue_and_the_media_loop(project):
-    scanned = {Path(name).name for name in (project / "scanned").read_text().split(";")}
-    assert scanned == {"modlinnet.c"} | {path.name for path in (ROOT / "csrc/port").glob("*.c")}
-    objects = {path.name for path in project.glob("b/CMakeFiles/glue.dir/**/*.o")}
-    assert {name + ".o" for name in scanned} <= objects
+def test_micropython_compiles_the_glue_and_the_media_loop_is_a_library(project):
+    """What MicroPython compiles itself, ESP-IDF compiles once more without ESP_PLATFORM, and links that."""
+    assert [Path(name).name for name in (project / "scanned").read_text().split(";")] == ["modlinnet.c"]
     [glue] = project.glob("b/CMakeFiles/glue.dir/**/modlinnet.c.o")
     names = subprocess.run(["nm", glue], capture_output=True, text=True, check=True).stdout
     assert " U linnet_loop_open" in names and " U linnet_poll" in names
+    inside = subprocess.run(["ar", "t", project / "b" / "liblinnet_port.a"], capture_output=True, text=True).stdout
+    assert set(inside.split()) == {path.name + ".o" for path in (ROOT / "csrc/port").glob("*.c")}
+
+
+def test_micropython_finds_the_names_of_the_media_loop(project):
+    """As py/mkrules.cmake scans: with the folders of the modules, without definitions and options of their targets."""
+    tree = micropython_build.source_tree()
+    folders = [*(project / "scan_includes").read_text().split(";"), tree, tree / "ports/unix",
+               tree / "ports/unix/variants/standard"]
+    definitions = (project / "scan_definitions").read_text().split(";")
+    flags = [*(f"-I{folder}" for folder in folders), *(f"-D{each}" for each in definitions), "-DNO_QSTR"]
+    sources = (project / "scanned").read_text().split(";")
+    scanned = subprocess.run(["cc", "-E", *flags, *sources], capture_output=True, text=True)
+    assert scanned.returncode == 0, scanned.stderr
+    for name in ("MP_QSTR__linnet", "MP_QSTR_session_init", "MP_QSTR_loop_open", "MP_REGISTER_ROOT_POINTER"):
+        assert name in scanned.stdout, name
 
 
 def test_the_core_runs_beside_another_mbed_tls_with_the_boards_limits(project):
