@@ -66,9 +66,9 @@ def test_each_missing_tool_has_its_own_line(tmp_path):
 def test_the_makefile_hands_the_board_to_micropython_s_build(tmp_path):
     """A pretended MicroPython prints what it was asked for; the board's files must be there by then."""
     idf, mpy = fake_idf(tmp_path / "idf", "5.4"), tmp_path / "mpy"
-    for folder in ("ports/esp32", "mpy-cross", "lib/tinyusb/src"):
+    for folder in ("ports/esp32", "mpy-cross", "lib/micropython-lib"):
         (mpy / folder).mkdir(parents=True)
-    (mpy / "lib" / "tinyusb" / "src" / "tusb.h").write_text("")
+    (mpy / "lib" / "micropython-lib" / "README.md").write_text("")
     (mpy / "mpy-cross" / "Makefile").write_text("all:\n")
     (mpy / "ports" / "esp32" / "Makefile").write_text(
         "all deploy monitor:\n\t@echo $@ BOARD=$(BOARD) DIR=$(BOARD_DIR) MODULES=$(USER_C_MODULES) "
@@ -83,6 +83,65 @@ def test_the_makefile_hands_the_board_to_micropython_s_build(tmp_path):
         settings = dict(word.split("=", 1) for word in words if "=" in word)
         assert (rules.Path(settings["DIR"]) / "mpconfigboard.cmake").is_file()
         assert rules.Path(settings["MANIFEST"]).is_file()
+
+
+def test_changed_settings_are_settled_anew(tmp_path):
+    """ESP-IDF keeps what its first build settled in BUILD/sdkconfig, whatever the defaults say later: SECURE=1 too."""
+    idf, mpy = fake_idf(tmp_path / "idf", "5.4"), tmp_path / "mpy"
+    for folder in ("ports/esp32", "mpy-cross", "lib/micropython-lib"):
+        (mpy / folder).mkdir(parents=True)
+    (mpy / "lib" / "micropython-lib" / "README.md").write_text("")
+    (mpy / "mpy-cross" / "Makefile").write_text("all:\n")
+    (mpy / "ports" / "esp32" / "Makefile").write_text(
+        "all:\n\t@mkdir -p $(BUILD); test -f $(BUILD)/sdkconfig && echo kept || echo anew; touch $(BUILD)/sdkconfig\n")
+    board = tmp_path / f"try{os.getpid()}.json"
+    text = rules.find("s3_box3").read_text()
+    environment = {"IDF_PATH": str(idf), "PATH": fake_tools(tmp_path / "bin"), "MPY_DIR": str(mpy)}
+
+    def build(text, *more):
+        board.write_text(text.replace('"s3_box3"', f'"{board.stem}"'))
+        done = make("firmware", f"BOARD={board}", *more, **environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()[-1]
+
+    try:
+        assert [build(text), build(text)] == ["anew", "kept"]
+        assert [build(text, "SECURE=1"), build(text, "SECURE=1")] == ["anew", "kept"]
+        assert build(text.replace('"app_kib": 3072', '"app_kib": 3136'), "SECURE=1") == "kept"  # no setting
+        assert build(text.replace('"flash_kib": 16384', '"flash_kib": 32768'), "SECURE=1") == "anew"
+    finally:
+        shutil.rmtree(rules.REPO / "build" / "esp32" / board.stem, ignore_errors=True)
+
+
+def test_what_the_sdkconfig_leaves_out_micropython_leaves_out_too():
+    cmake, header = ((FOLDER / "linnet_s3" / name).read_text() for name in ("mpconfigboard.cmake", "mpconfigboard.h"))
+    assert "sdkconfig.ble" not in cmake and "#define MICROPY_PY_BLUETOOTH (0)" in header
+
+
+MODULES = {
+    "socket": ("modsocket.c",),
+    "network": ("network_wlan.c", "modnetwork_globals.h"),
+    "esp32": ("modesp32.c", "esp32_nvs.c", "esp32_partition.c"),
+    "machine": ("modmachine.c", "machine_i2c.c", "machine_pin.c", "../../extmod/modmachine.c"),
+}
+
+
+def test_the_port_uses_only_names_that_micropython_s_esp32_port_has():
+    import ast
+
+    import micropython_build
+
+    port = micropython_build.source_tree() / "ports" / "esp32"
+    known = {module: set(re.findall(r"\bMP_QSTR_(\w+)", "".join((port / name).read_text() for name in names)))
+             for module, names in MODULES.items()}
+    used = set()
+    for name in ("port_esp32", "port_mpy", "port_udp", "main_board", "drivers/hardware"):
+        for node in ast.walk(ast.parse((rules.REPO / "firmware" / f"{name}.py").read_text())):
+            chain = ast.unparse(node).split(".") if isinstance(node, ast.Attribute) else [""]
+            if chain[0] in MODULES and all(part.isidentifier() for part in chain):
+                used.update((chain[0], part) for part in chain[1:])
+    assert ("network", "PM_NONE") in used and ("socket", "getaddrinfo") in used and ("machine", "PULL_UP") in used
+    assert not {pair for pair in used if pair[1] not in known[pair[0]]}
 
 
 def test_the_board_folder_names_files_that_exist():

@@ -7,6 +7,9 @@
 /* The REPL is on USB; GPIO 43 and 44 may be the board's sound. */
 #define MICROPY_HW_ENABLE_UART_REPL (0)
 
+/* Bluetooth is off in the sdkconfig; MicroPython has it on and then wants its headers. */
+#define MICROPY_PY_BLUETOOTH (0)
+
 /* In PSRAM, because it is larger than what malloc keeps inside. */
 #define MICROPY_GC_INITIAL_HEAP_SIZE (LINNET_HEAP)
 
