@@ -22,6 +22,19 @@ _SET_UP = "At the REPL: import main_board; main_board.settings(wifi_ssid=..., wi
 _CA_FILE = "/ca.pem"
 
 
+# This port's socket module has no inet_pton() and inet_ntop(), and gives no IPv6 name of a datagram.
+
+
+def _octets(text):
+    return bytes([int(part) for part in text.split(".")])
+
+
+def _text(ip):
+    if len(ip) == 4:
+        return ".".join([str(octet) for octet in ip])
+    return ":".join(["%02x%02x" % (ip[i], ip[i + 1]) for i in range(0, 16, 2)])
+
+
 class Esp32Machine:
     """Names of sockets are (text, port) here. Authorities are in /ca.pem (boards/esp32/authorities.py)."""
 
@@ -29,14 +42,13 @@ class Esp32Machine:
         self._wlan = wlan
 
     def local_addresses(self):
-        return [socket.inet_pton(socket.AF_INET, self._wlan.ifconfig()[0])]
+        return [_octets(self._wlan.ifconfig()[0])]
 
     def name_of(self, ip, port):
-        return socket.inet_ntop(socket.AF_INET if len(ip) == 4 else socket.AF_INET6, ip), port
+        return _text(ip), port
 
     def addr_of(self, name):
-        text = name[0]
-        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text), name[1]
+        return _octets(name[0]), name[1]
 
     def prepare_datagrams(self, sock, family):
         pass
@@ -87,7 +99,12 @@ async def join_wifi(store):
     wlan = network.WLAN(network.STA_IF)
     wlan.active(True)
     if not wlan.isconnected():
-        wlan.connect(name, store.get("wifi_key", ""))
+        try:
+            wlan.disconnect()  # the port tries by itself after a loss, and refuses a second attempt meanwhile
+            wlan.config(pm=network.WLAN.PM_NONE)  # a radio that naps between beacons is heard
+            wlan.connect(name, store.get("wifi_key", ""))
+        except (OSError, RuntimeError) as error:  # the port has RuntimeError for what it has no words for
+            raise Refused("host-unreachable", "the Wi-Fi does not start: %s" % error, "Another attempt may do.")
         for _ in range(_JOIN_MS // 100):
             if wlan.isconnected():
                 break

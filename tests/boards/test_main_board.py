@@ -38,12 +38,17 @@ STAND_INS = {
     "network": """
         STA_IF = 0
         class WLAN:
-            up = False
+            PM_NONE = 0
+            up, trying, naps = False, True, True  # trying: by itself, after a loss
             def __init__(self, which): pass
             def active(self, on): pass
             def isconnected(self): return WLAN.up
-            def connect(self, name, key): WLAN.up = (name, key) == ("home", "wifi-key-1")
-            def disconnect(self): pass
+            def config(self, pm): WLAN.naps = pm != WLAN.PM_NONE
+            def connect(self, name, key):
+                if WLAN.trying:
+                    raise OSError("Wifi Internal State Error")
+                WLAN.up = (name, key) == ("home", "wifi-key-1")
+            def disconnect(self): WLAN.trying = False
             def ifconfig(self): return ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1")
         """,
     "esp32": """
@@ -70,7 +75,7 @@ STAND_INS = {
 }
 SET_UP = """
 import asyncio, sys
-import esp32, machine, main_board, port_esp32
+import esp32, machine, main_board, network, port_esp32
 port_esp32.I2sAudio.loop_sound = port_esp32.I2sAudio.loop_speaker_sound = 1  # rings: here is no I2S
 """
 
@@ -158,7 +163,7 @@ async def one_call():
     task.cancel()
 asyncio.run(one_call())
 import json
-print("WELL", bool(esp32.well))
+print("WELL", bool(esp32.well), "NAPS", network.WLAN.naps)
 print("LOG", json.dumps(machine.log))
 """
 
@@ -175,7 +180,7 @@ def test_a_badge_sets_itself_up_joins_and_is_heard_of(board_program, name, write
         out, done = board_program(CALL.format(url=server.url, token=token), board=name)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "joined kitchen as badge" in out and token not in out and "again in 1 s" in out
-    assert "muted" in out and "WELL True" in out  # the button was pressed, the firmware is kept
+    assert "muted" in out and "WELL True NAPS False" in out  # the button was pressed, the firmware kept
     log = json.loads(out.rpartition("LOG ")[2])
     chips = [entry[1] for entry in log if entry[0] == "write"]
     assert sorted(set(chips), key=chips.index) == writes
