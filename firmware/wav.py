@@ -215,6 +215,7 @@ class WavAudio:
 
     loop_sound = loop_speaker_sound = LOOP_PACED
     loop_ring_ms = LOOP_RING_MS
+    loop_ahead_ms = 0
 
     def __init__(self, rate, reader=None, writer=None):
         self.rate = rate

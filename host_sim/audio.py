@@ -56,6 +56,7 @@ class PairAudio:
         self.loop_sound = microphone.loop_sound
         self.loop_speaker_sound = speaker.loop_speaker_sound
         self.loop_ring_ms = LOOP_RING_MS
+        self.loop_ahead_ms = speaker.loop_ahead_ms
         self.ring_fill = getattr(microphone, "ring_fill", None)
         self.ring_heard = getattr(speaker, "ring_heard", None)
 

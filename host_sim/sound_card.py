@@ -16,6 +16,7 @@ from linnet.errors import Refused
 
 QUEUE_MS = 60  # between the Python driver and the card, each way
 BLOCK_MS = 10
+AHEAD_MS = 40  # a card may take 30 ms at once, whatever it was asked for: 1024 samples at 48 kHz are 21
 LATENCY_S = 0.03  # three blocks ahead: PortAudio then asks ALSA for four periods of one block
 
 
@@ -35,6 +36,7 @@ class DeviceAudio:
         self.loop_sound = LOOP_FREE if microphone else LOOP_SILENT
         self.loop_speaker_sound = LOOP_FREE if speaker else LOOP_SILENT
         self.loop_ring_ms = 0
+        self.loop_ahead_ms = AHEAD_MS
         self.finished = False
         self.trouble = ""
 

@@ -33,6 +33,7 @@ def make_session(port, entropy, **options):
         audio.loop_speaker_sound,
         mic_ms=audio.loop_ring_ms,
         speaker_ms=4 * audio.loop_ring_ms,  # what is not read in time is lost for the file
+        ahead_ms=audio.loop_ahead_ms,
         **options
     )
 

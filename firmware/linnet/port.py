@@ -126,6 +126,7 @@ class LoopAudio:
     loop_sound = 0  # core.LOOP_SILENT, LOOP_PACED, LOOP_FREE or LOOP_DEVICE: the microphone
     loop_speaker_sound = 0  # the speaker
     loop_ring_ms = 0  # microphone ring, the speaker's is four times as long; 0: the default
+    loop_ahead_ms = 0  # sound kept ready for the speaker; more than it takes at once; 0: the default
 
     def loop_start(self, loop):
         """The call begins. FREE: from now on loop.mic(pcm) and loop.speaker(pcm) may be called,

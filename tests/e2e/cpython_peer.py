@@ -99,6 +99,7 @@ class RingAudio(MemoryAudio):
 
     loop_sound = loop_speaker_sound = core.LOOP_PACED
     loop_ring_ms = 400
+    loop_ahead_ms = 0
 
     def __init__(self, rate):
         super().__init__(rate)

@@ -39,6 +39,7 @@ class LinkAudio:
 
     loop_sound = loop_speaker_sound = core.LOOP_PACED
     loop_ring_ms = RING_MS
+    loop_ahead_ms = 0
 
     def __init__(self, link, number, rate):
         self.rate = rate
