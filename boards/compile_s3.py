@@ -50,7 +50,7 @@ class S3(Toolchain):
 
 
 def port_jobs(tools, board_folder, name):
-    flags = [*STRICT[1:], "-std=gnu11", "-DESP_PLATFORM=1", "-D_POSIX_MONOTONIC_CLOCK=1", "-isystem",
+    flags = [*STRICT[1:], "-std=gnu11", "-DESP_PLATFORM=1", "-D_GNU_SOURCE=1", "-D_POSIX_MONOTONIC_CLOCK=1", "-isystem",
              str(IDF / "include"), f"-I{board_folder}", *tools.compile_flags()]
     return [(file, tools.folder / name / f"{file.stem}.o", flags) for file in sorted((CSRC / "port").glob("*.c"))]
 

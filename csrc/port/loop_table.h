@@ -46,6 +46,7 @@ typedef struct linnet_loop {
     uint8_t record[LOOP_RECORD_MAX + 1];
     int16_t pcm[LOOP_TURN_SAMPLES];
     uint64_t woke_us, turned_us; /* when poll() returned last, and before the last turn of sound */
+    uint8_t is_gone;             /* without lock, atomic: its last word */
     /* guarded by lock */
     pthread_mutex_t lock;
     linnet_session_t *session;

@@ -8,12 +8,14 @@
 #include "loop_thread.h"
 
 #include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/poll.h>
 #include <sys/socket.h>
 #include <time.h>
 #ifdef ESP_PLATFORM
+#include <unistd.h>
+
 #include "esp_pthread.h"
 #else
 #include <signal.h>
@@ -335,6 +337,7 @@ static void *run(void *context) {
         turn_sound(l);
     }
     say_goodbye(l);
+    __atomic_store_n(&l->is_gone, 1, __ATOMIC_RELEASE); /* from here on it may be freed */
     return NULL;
 }
 
@@ -352,6 +355,7 @@ static int create(linnet_loop_t *l) {
     if (esp_pthread_set_cfg(&cfg) != ESP_OK) return LINNET_ERR_SPACE;
     (void)how;
     failed = pthread_create(&l->thread, NULL, run, l);
+    if (!failed) (void)pthread_detach(l->thread); /* wait_for_end */
 #else
     sigset_t all, before;
     if (pthread_attr_init(&how)) return LINNET_ERR_SPACE;
@@ -376,12 +380,22 @@ int linnet_loop_start_thread(linnet_loop_t *l) {
     return rc;
 }
 
+/* ESP-IDF's pthread_join waits for a notification of the task that calls it, whoever sends it. MicroPython's gets some
+ * of its own (USB, pins), and then a thread would be deleted in the middle of its work. */
+static void wait_for_end(linnet_loop_t *l) {
+#ifdef ESP_PLATFORM
+    while (!__atomic_load_n(&l->is_gone, __ATOMIC_ACQUIRE)) usleep(1000);
+#else
+    pthread_join(l->thread, NULL);
+#endif
+}
+
 void linnet_loop_stop_thread(linnet_loop_t *l) {
     if (!l->has_thread) return;
     pthread_mutex_lock(&l->lock);
     l->is_stopping = 1;
     linnet_loop_poke(l);
     pthread_mutex_unlock(&l->lock);
-    pthread_join(l->thread, NULL);
+    wait_for_end(l);
     l->has_thread = 0;
 }
