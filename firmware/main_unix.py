@@ -117,8 +117,8 @@ class Program:
         return code
 
     def _run(self, options, token):
+        signals = port_unix.signals()  # first of all: a frozen program (-m main) would just be killed
         self.journal = Journal(options.events, self._watch)
-        signals = port_unix.signals()
         setup = Setup(options, token)
         run = self.run = Run(setup, self.journal, self._tell, options.verbose)
         run.cpu_s, run.memory_kib = time.clock, port_unix.memory_kib
