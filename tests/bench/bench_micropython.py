@@ -15,6 +15,7 @@ SENTENCE = REPO / "host_sim" / "assets" / "badge_sentence.wav"
 HEAP = "1M"
 SETTLE_S = 4
 RSS_AIM_KIB = 12 << 10
+GROWTH_MAX = 16     # bytes a minute of a long call: half of the smallest object
 
 
 def ensure_binary():
@@ -83,13 +84,19 @@ def run(accepting=False, seconds=60, long_seconds=600):
               f"{held['window']['played']} frames played, {held['window']['rtp_sent']} packets sent")
         slope = measure(server, long_seconds, "slope")
         growth = growth_per_minute(slope["kept"], 5)
-        print(f"  {long_seconds} s: {slope['kept'][0]:,} to {slope['kept'][-1]:,} B in use, {growth:+.0f} B a minute; "
-              f"resident at most {slope['rss_kib'] / 1024:.1f} MiB of {RSS_AIM_KIB >> 10}")
+        moved = slope["window"]["rtp_sent"], slope["window"]["rtp_received"]
+        print(f"  {long_seconds} s, {moved[0]:,} packets out and {moved[1]:,} in: {slope['kept'][0]:,} to "
+              f"{slope['kept'][-1]:,} B in use, {growth:+.0f} B a minute; resident at most "
+              f"{slope['rss_kib'] / 1024:.1f} MiB of {RSS_AIM_KIB >> 10}")
         gates.table(["window", "CPU ms/s", "RSS MiB"], [
             [name, f"{1000 * one['cpu_per_second']:.1f}", f"{one['rss_kib'] / 1024:.1f}"]
             for name, one in (("heap", heap), ("held", held), ("long", slope))])
     if any(lost(held["window"]).values()):
         wrong.append(f"a busy Python was heard: {lost(held['window'])}")
+    if min(moved) < 40 * long_seconds:
+        wrong.append(f"only {moved} packets out and in during {long_seconds} s: no call to measure")
+    if abs(growth) > GROWTH_MAX:
+        wrong.append(f"what Python keeps grows by {growth:.0f} B a minute")
     if slope["rss_kib"] > RSS_AIM_KIB:
         wrong.append(f"{slope['rss_kib']} KiB resident")
     return wrong

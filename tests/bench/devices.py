@@ -85,8 +85,9 @@ async def livekit(args):
 
     async def talk():
         pcm = np.frombuffer(speech(), np.int16)
-        for at in range(0, len(pcm) - 320, 320):
-            await source.capture_frame(rtc.AudioFrame(pcm[at : at + 320].tobytes(), RATE, 1, 320))
+        while True:
+            for at in range(0, len(pcm) - 320, 320):
+                await source.capture_frame(rtc.AudioFrame(pcm[at : at + 320].tobytes(), RATE, 1, 320))
 
     tasks.append(asyncio.create_task(talk()))
     cpu = await window(args.settle, args.seconds)

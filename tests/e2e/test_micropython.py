@@ -23,6 +23,14 @@ SECONDS = 10
 CLEAR = 0.9     # STOI; what the codec and the first second cost is test_audio.py's business
 
 
+@pytest.fixture(scope="module", autouse=True)
+def packages():
+    try:
+        micropython_build.need_packages()
+    except micropython_build.BuildError as missing:
+        pytest.skip(str(missing))
+
+
 @pytest.fixture(scope="module")
 def held(server):
     return bench.measure(server, SECONDS, "held")
