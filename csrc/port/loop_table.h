@@ -55,7 +55,7 @@ typedef struct linnet_loop {
     linnet_rings_t rings;
     linnet_audio_device_t device;
     linnet_loop_counts_t counts;
-    uint64_t now_us, deadline_us, turn_at_us, asked_us, cpu_us;
+    uint64_t now_us, deadline_us, turn_at_us, asked_us, cpu_us, cpu_at_us;
     uint8_t has_thread, has_device, has_sound, has_input, is_stopping, is_over, is_held, is_told,
         is_poked, is_realtime;
 } linnet_loop_t;

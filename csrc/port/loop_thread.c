@@ -29,9 +29,10 @@
 
 enum {
     ADDR_LEN = 20,
-    BURST = 32,        /* datagrams taken from one socket before the others have their turn */
-    CHUNKS = 256,      /* half frames moved in one turn */
-    WAIT_MAX_MS = 1000 /* between two looks at whether the interpreter lives */
+    BURST = 32,            /* datagrams taken from one socket before the others have their turn */
+    CHUNKS = 256,          /* half frames moved in one turn */
+    CPU_EVERY_US = 100000, /* between two looks at what the thread has cost */
+    WAIT_MAX_MS = 1000     /* between two looks at whether the interpreter lives */
 };
 
 #ifdef ESP_PLATFORM
@@ -184,7 +185,7 @@ static uint64_t came_us(int fd) {
 
 static void take_datagrams(linnet_loop_t *l, int fd) {
     int i;
-    for (i = 0; i < BURST && fd >= 0; i++) {
+    for (i = 0; i < BURST; i++) {
         size_t len = receive(l, fd);
         int is_overtaken = len && came_us(fd) < l->turned_us;
         if (len == 0) return;
@@ -277,7 +278,10 @@ static int settle(linnet_loop_t *l) {
                                                  : (int)((next - now + 999) / 1000);
     if (now - l->asked_us > (uint64_t)l->options.dead_ms * 1000 && now > l->asked_us) wait_ms = -1;
     if (l->is_stopping) wait_ms = -1;
-    note_cpu(l);
+    if (now >= l->cpu_at_us) { /* a call of the system */
+        l->cpu_at_us = now + CPU_EVERY_US;
+        note_cpu(l);
+    }
     pthread_mutex_unlock(&l->lock);
     return wait_ms;
 }
@@ -294,7 +298,8 @@ static void say_goodbye(linnet_loop_t *l) {
     pthread_mutex_unlock(&l->lock);
 }
 
-static void wait_for_news(linnet_loop_t *l, int wait_ms, struct pollfd *fds) {
+/* What the thread waits for: pokes, then its sockets. */
+static nfds_t watched(const linnet_loop_t *l, struct pollfd *fds) {
     nfds_t n = 0;
     size_t i;
     fds[n].fd = l->control.read_fd;
@@ -304,7 +309,7 @@ static void wait_for_news(linnet_loop_t *l, int wait_ms, struct pollfd *fds) {
         fds[n].fd = l->sockets[i];
         fds[n++].events = POLLIN;
     }
-    (void)poll(fds, n, wait_ms);
+    return n;
 }
 
 /* A sound that comes late is heard as a gap: ask for real time, and go on without when it is not given. */
@@ -326,14 +331,16 @@ static void become_realtime(linnet_loop_t *l) {
 static void *run(void *context) {
     linnet_loop_t *l = context;
     struct pollfd fds[3];
+    nfds_t i, n = watched(l, fds);
     int wait_ms;
     become_realtime(l);
     while ((wait_ms = settle(l)) >= 0) {
-        wait_for_news(l, wait_ms, fds);
+        if (poll(fds, n, wait_ms) < 0) continue;
         l->woke_us = linnet_loop_clock_us();
         /* Before the sound: what has come by now may be what is to be heard now. */
-        take_datagrams(l, l->sockets[0]);
-        take_datagrams(l, l->sockets[1]);
+        for (i = 1; i < n; i++) {
+            if (fds[i].revents) take_datagrams(l, fds[i].fd);
+        }
         turn_sound(l);
     }
     say_goodbye(l);
