@@ -102,18 +102,27 @@ class LocalParticipant(Participant):
 
     # --- remote method calls ---
 
-    async def perform_rpc(self, destination_identity, method, payload, response_timeout=15.0):
-        """Call `method` at another participant and give its answer, a str. Seconds.
+    async def perform_rpc(
+        self,
+        destination_identity,
+        method,
+        payload,
+        response_timeout=None,
+        max_round_trip_latency=None,
+    ):
+        """Call `method` at another participant and give its answer, a str.
 
-        Raises RpcError with LiveKit's codes."""
+        The limits are seconds from when the request is sent, 15 for the answer and 7 for the
+        ack; livekit.rtc counts `response_timeout` from the ack. Raises RpcError with LiveKit's
+        codes."""
         return await self._room._rpc.perform(
-            destination_identity, method, payload, response_timeout
+            destination_identity, method, payload, response_timeout, max_round_trip_latency
         )
 
-    def register_rpc_method(self, method, handler=None):
-        """Answer calls of `method` with handler(RpcInvocationData) -> str, plain or async; without
-        a handler: a decorator."""
-        return self._room._rpc.register(method, handler)
+    def register_rpc_method(self, method_name, handler=None):
+        """Answer calls of this method with handler(RpcInvocationData) -> str, plain or async;
+        without a handler: a decorator."""
+        return self._room._rpc.register(method_name, handler)
 
     def unregister_rpc_method(self, method):
         self._room._rpc.unregister(method)

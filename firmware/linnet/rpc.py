@@ -4,7 +4,7 @@
 import asyncio
 
 from .compat import const, hexlify, iscoroutine, rand_bytes
-from .errors import LinnetError, RpcError
+from .errors import LinnetError, Refused, RpcError
 from .log import INFO, WARN, log
 
 MAX_PAYLOAD = const(15360)  # bytes of UTF-8, each way
@@ -13,6 +13,7 @@ VERSION = 1  # no const(): tests speak another
 MAX_CALLS = const(256)  # under way at once, each way
 
 _ACK_TIMEOUT_MS = const(7000)
+_RESPONSE_TIMEOUT_MS = const(15000)
 _MAX_TIMEOUT_MS = const(3600000)  # MicroPython's timers end well below the wire's 2^32 ms
 _MINIMUM_SERVER = (1, 8, 0)
 
@@ -22,11 +23,12 @@ Code = RpcError.ErrorCode
 class RpcInvocationData:
     """What a method handler gets. `response_timeout` is in seconds."""
 
-    def __init__(self, request_id, caller_identity, payload, response_timeout):
+    def __init__(self, request_id, caller_identity, payload, response_timeout, method=""):
         self.request_id = request_id
         self.caller_identity = caller_identity
         self.payload = payload
         self.response_timeout = response_timeout
+        self.method = method
 
 
 class _Call:
@@ -77,7 +79,7 @@ class Rpc:
 
     # --- calling ---
 
-    async def perform(self, destination, method, payload, response_timeout):
+    async def perform(self, destination, method, payload, response_timeout=None, latency=None):
         room = self._room
         if len(payload.encode()) > MAX_PAYLOAD:
             raise RpcError(Code.REQUEST_PAYLOAD_TOO_LARGE)
@@ -89,10 +91,11 @@ class Rpc:
             raise RpcError(Code.SEND_FAILED, "more than %d calls under way" % MAX_CALLS)
         request_id = _uuid()
         call = self._calls[request_id] = _Call(destination)
-        timeout_ms = int(response_timeout * 1000)
+        timeout_ms = _milliseconds(response_timeout, _RESPONSE_TIMEOUT_MS)
+        ack_ms = _milliseconds(latency, _ACK_TIMEOUT_MS)
         try:
             await self._send_request(request_id, destination, method, payload, timeout_ms)
-            await self._wait(call, timeout_ms)
+            await self._wait(call, timeout_ms, ack_ms)
         finally:
             del self._calls[request_id]
         if call.error is not None:
@@ -112,17 +115,19 @@ class Rpc:
         except LinnetError as error:
             raise RpcError(Code.SEND_FAILED, "Failed to send: " + error.cause)
 
-    async def _wait(self, call, timeout_ms):
-        clock = self._room.port.clock
-        ack_ms = min(_ACK_TIMEOUT_MS, timeout_ms)
+    async def _wait(self, call, timeout_ms, ack_ms):
+        """Both limits count from the request: what the ack took is no extra time for the answer."""
+        wait = self._room.port.clock.wait_for_ms
+
+        async def answered():
+            await wait(call.acked.wait(), ack_ms)
+            await call.done.wait()
+
         try:
-            await clock.wait_for_ms(call.acked.wait(), ack_ms)
+            await wait(answered(), timeout_ms)
         except asyncio.TimeoutError:
-            raise RpcError(Code.CONNECTION_TIMEOUT)
-        try:
-            await clock.wait_for_ms(call.done.wait(), timeout_ms)
-        except asyncio.TimeoutError:
-            raise RpcError(Code.RESPONSE_TIMEOUT)
+            is_acked = call.acked.is_set()
+            raise RpcError(Code.RESPONSE_TIMEOUT if is_acked else Code.CONNECTION_TIMEOUT)
 
     def on_ack(self, ack):
         call = self._calls.get(ack.get("request_id", ""))
@@ -185,21 +190,28 @@ class Rpc:
                 response["payload"] = await self._invoke(caller, request)
             except RpcError as error:
                 response["error"] = _wire_error(error)
-            await send({"rpc_response": response}, True, (caller,))
+            try:
+                await send({"rpc_response": response}, True, (caller,))
+            except Refused as error:
+                if error.code != "payload-too-large":
+                    raise
+                await send({"rpc_response": _smaller(response)}, True, (caller,))
         except LinnetError as error:
-            log(INFO, "rpc", "an answer could not be sent:", error.code)
+            method = request.get("method", "")
+            log(WARN, "rpc", "no answer to", caller, "about", method + ":", error)
         finally:
             self._answering -= 1
 
     async def _invoke(self, caller, request):
         if request.get("version", 0) != VERSION:
             raise RpcError(Code.UNSUPPORTED_VERSION)
-        handler = self._methods.get(request.get("method", ""))
+        method = request.get("method", "")
+        handler = self._methods.get(method)
         if handler is None:
             raise RpcError(Code.UNSUPPORTED_METHOD)
-        timeout_ms = min(request.get("response_timeout_ms", 0) or 15000, _MAX_TIMEOUT_MS)
+        timeout_ms = min(request.get("response_timeout_ms", 0) or _RESPONSE_TIMEOUT_MS, _MAX_TIMEOUT_MS)
         data = RpcInvocationData(
-            request.get("id", ""), caller, request.get("payload", ""), timeout_ms / 1000
+            request.get("id", ""), caller, request.get("payload", ""), timeout_ms / 1000, method
         )
         try:
             result = handler(data)
@@ -210,7 +222,7 @@ class Rpc:
         except asyncio.TimeoutError:
             raise RpcError(Code.RESPONSE_TIMEOUT)
         except Exception as error:
-            log(INFO, "rpc", "the handler of", request.get("method", ""), "failed:", repr(error))
+            log(INFO, "rpc", "the handler of", method, "failed:", repr(error))
             raise RpcError(Code.APPLICATION_ERROR)
         result = "" if result is None else result
         if not isinstance(result, str):
@@ -218,6 +230,21 @@ class Rpc:
         if len(result.encode()) > MAX_PAYLOAD:
             raise RpcError(Code.RESPONSE_PAYLOAD_TOO_LARGE)
         return result
+
+
+def _milliseconds(seconds, default_ms):
+    return default_ms if seconds is None else min(int(seconds * 1000), _MAX_TIMEOUT_MS)
+
+
+def _smaller(response):
+    """What a caller is told instead of a response that the channel does not take."""
+    error = response.get("error")
+    if error is None:
+        error = _wire_error(RpcError(Code.RESPONSE_PAYLOAD_TOO_LARGE))
+    return {
+        "request_id": response["request_id"],
+        "error": {"code": error["code"], "message": error["message"]},
+    }
 
 
 def _wire_error(error):

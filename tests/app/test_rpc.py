@@ -5,7 +5,7 @@ import asyncio
 import fake_time
 from harness import TestCase, main
 from linnet import log
-from linnet.errors import Closed, RpcError
+from linnet.errors import Closed, Refused, RpcError
 from linnet.port import Port
 from linnet.rpc import MAX_CALLS, Rpc, cut_utf8
 
@@ -19,11 +19,14 @@ class ScriptedData:
         self.sent = []
         self.reply = None
         self.error = None
+        self.limit = None  # characters of a packet, about
 
     async def send(self, packet, reliable=True, destinations=()):
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
+        if self.limit is not None and len(str(packet)) > self.limit:
+            raise Refused("payload-too-large", "the packet is over the limit of the data channel")
         self.sent.append((packet, reliable, destinations))
         if self.reply is not None:
             self.reply(packet, destinations)
@@ -71,7 +74,12 @@ def answering(room, *steps, after_ms=0):
 class Case(TestCase):
     def setUp(self):
         self.lines = []
-        log.set_sink(lambda level, where, text: self.lines.append(text), log.DEBUG)
+        self.levels = []
+        log.set_sink(self.note, log.DEBUG)
+
+    def note(self, level, where, text):
+        self.lines.append(text)
+        self.levels.append(level)
 
     def tearDown(self):
         log.set_sink(None, log.WARN)
@@ -139,6 +147,43 @@ class TestCalling(Case):
             await self.fails(Code.RESPONSE_TIMEOUT, room._rpc.perform("bob", "m", "", 3))
             self.assertLess(fake_time.now_us() - start, 3200000)
             self.assertEqual(room._rpc._calls, {})
+
+        with_room(test)
+
+    def test_the_response_timeout_counts_from_the_request_however_late_the_ack_is(self):
+        async def test(room):
+            answering(room, "ack", after_ms=900)
+            start = fake_time.now_us()
+            await self.fails(Code.RESPONSE_TIMEOUT, room._rpc.perform("bob", "m", "", 1.0))
+            self.assertLessEqual(abs((fake_time.now_us() - start) // 1000 - 1000), 5)
+
+        with_room(test)
+
+    def test_no_timeout_is_fifteen_seconds_here_and_on_the_wire(self):
+        async def test(room):
+            answering(room, "ack", after_ms=100)
+            start = fake_time.now_us()
+            await self.fails(Code.RESPONSE_TIMEOUT, room._rpc.perform("bob", "m", "", None))
+            self.assertLessEqual(abs((fake_time.now_us() - start) // 1000 - 15000), 5)
+            self.assertEqual(room._data.of("rpc_request")[0]["response_timeout_ms"], 15000)
+
+        with_room(test)
+
+    def test_the_limit_for_the_ack_can_be_chosen(self):
+        async def test(room):
+            for latency, waited in ((2.5, 2500), (12, 12000), (60, 15000)):
+                start = fake_time.now_us()
+                call = room._rpc.perform("bob", "m", "", 15, latency)
+                await self.fails(Code.CONNECTION_TIMEOUT, call)
+                self.assertLessEqual(abs((fake_time.now_us() - start) // 1000 - waited), 5)
+
+        with_room(test)
+
+    def test_a_limit_beyond_any_timer_is_cut_to_an_hour(self):
+        async def test(room):
+            answering(room, {"payload": ""})
+            await room._rpc.perform("bob", "m", "", 1e9)
+            self.assertEqual(room._data.of("rpc_request")[0]["response_timeout_ms"], 3600000)
 
         with_room(test)
 

@@ -4,7 +4,8 @@ import asyncio
 
 import fake_time
 from harness import main
-from linnet.errors import Closed, RpcError
+from linnet import log
+from linnet.errors import Closed, Refused, RpcError
 from linnet.rpc import MAX_CALLS
 from test_rpc import Case, with_room
 
@@ -56,6 +57,7 @@ class TestAnswering(Case):
             self.assertEqual(data.caller_identity, "bob")
             self.assertEqual(data.payload, "in")
             self.assertEqual(data.response_timeout, 8.0)
+            self.assertEqual(data.method, "m")
 
     def test_no_result_is_an_empty_text(self):
         self.assertEqual(self.answer_of(lambda data: None)["payload"], "")
@@ -173,17 +175,52 @@ class TestAnswering(Case):
 
         with_room(test)
 
-    def test_an_answer_that_cannot_be_sent_is_logged_and_nothing_else(self):
+    def test_an_answer_that_the_channel_does_not_take_is_1504(self):
         async def test(room):
-            room._rpc.register("m", lambda data: "x")
-            room._data.error = Closed("not-connected", "gone")
+            room._data.limit = 1000
+            room._rpc.register("m", lambda data: "x" * 1000)
             room._rpc.on_request("bob", dict(REQUEST))
-            room._rpc.on_request("", {})
             await fake_time.turns()
-            self.assertEqual(room._rpc._answering, 0)
+            (answer,) = room._data.of("rpc_response")
+            self.assertEqual((answer["request_id"], answer["error"]["code"]), ("r1", 1504))
+            self.assertNotIn("payload", answer)
 
         with_room(test)
-        self.assertIn("not-connected", self.lines[0])
+
+    def test_an_error_that_the_channel_does_not_take_goes_without_its_data(self):
+        async def test(room):
+            def fails(data):
+                raise RpcError(4711, "not today", "x" * 1000)
+
+            room._data.limit = 1000
+            room._rpc.register("m", fails)
+            room._rpc.on_request("bob", dict(REQUEST))
+            await fake_time.turns()
+            error = {"code": 4711, "message": "not today"}
+            self.assertEqual(room._data.of("rpc_response"), [{"request_id": "r1", "error": error}])
+
+        with_room(test)
+
+    def test_an_answer_that_cannot_be_sent_is_a_warning_with_its_cause_and_nothing_else(self):
+        for error in (
+            Closed("not-connected", "the data channel is closed"),
+            Refused("missing-grant", "the token does not grant canPublishData"),
+            Refused("payload-too-large", "even an error is over the limit"),
+        ):
+
+            async def test(room, error=error):
+                room._rpc.register("m", lambda data: "x")
+                room._data.error = error
+                room._rpc.on_request("bob", dict(REQUEST))
+                room._rpc.on_request("", {})
+                await fake_time.turns()
+                self.assertEqual(room._rpc._answering, 0)
+
+            self.lines, self.levels = [], []
+            with_room(test)
+            self.assertEqual(self.levels, [log.WARN] * 2)
+            self.assertIn(error.cause, self.lines[0])
+            self.assertIn("bob", self.lines[0])
 
 
 if __name__ == "__main__":
