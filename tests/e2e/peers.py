@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -296,6 +297,10 @@ class AgentProcess:
     @property
     def returncode(self):
         return self._process.returncode
+
+    def stand_still(self, yes=True):
+        """The whole process stops, or goes on: a peer that is there and says nothing."""
+        self._process.send_signal(signal.SIGSTOP if yes else signal.SIGCONT)
 
     async def wait_for(self, name, timeout_s=20):
         """The first event of that name, past or to come."""

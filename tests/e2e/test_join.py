@@ -110,7 +110,8 @@ async def test_a_track_that_comes_later_is_heard_sooner_with_the_early_re_offer(
         offers = f", {peers[name].offers} offers" if name != "wheel" else ""
         print(f"published to subscribed, {name}: median {1000 * medians[name]:.0f} ms of {len(values)},"
               f" {1000 * min(values):.0f} to {1000 * max(values):.0f}{offers}")
-    assert medians["linnet, early re-offer"] <= medians["linnet, waiting for the server"] + MARGIN_S
+    # The server asks 8 to 17 ms after the news; an early offer that does nothing would wait for that, too.
+    assert medians["linnet, early re-offer"] < medians["linnet, waiting for the server"] - 0.002
     for name in list(peers)[:2]:
         assert peers[name].offers <= 1 + 3 * JOINS
 

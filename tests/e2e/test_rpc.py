@@ -8,6 +8,7 @@ from livekit import rtc
 
 from linnet.errors import RpcError
 from linnet.rpc import MAX_PAYLOAD
+from tests.e2e.peers import AgentProcess
 
 Code = RpcError.ErrorCode
 LIMIT_TEXT = "ü" * (MAX_PAYLOAD // 2)           # exactly the limit, in bytes
@@ -233,6 +234,19 @@ async def test_silence_ends_at_the_limit(linnet):
     answer.set()
     assert (no_ack.code, no_answer.code) == (Code.CONNECTION_TIMEOUT, Code.RESPONSE_TIMEOUT)
     assert 0.7 < took < 2
+
+
+@pytest.mark.asyncio
+async def test_a_wheel_that_says_nothing_is_a_connection_timeout(linnet, server, room_name, unique):
+    badge, identity = await linnet("badge"), unique("agent")
+    async with AgentProcess(server.url, server.make_agent_token(identity, room_name)) as agent:
+        await badge.wait_for_participant(identity)
+        agent.stand_still()
+        try:
+            error = await failure_of(badge.call_rpc(identity, "anything", timeout_s=0.8))
+        finally:
+            agent.stand_still(False)
+    assert error.code == Code.CONNECTION_TIMEOUT
 
 
 @pytest.mark.asyncio
