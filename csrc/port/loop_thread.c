@@ -40,7 +40,7 @@ enum {
 #define LINNET_LOOP_STACK 32768 /* Opus encodes on it */
 #endif
 #ifndef LINNET_LOOP_PRIORITY
-#define LINNET_LOOP_PRIORITY 18 /* above MicroPython's task (1), below Wi-Fi and lwIP (23, 18) */
+#define LINNET_LOOP_PRIORITY 17 /* above MicroPython's task (1), below Wi-Fi and lwIP (23, 18) */
 #endif
 #ifndef LINNET_LOOP_CORE
 #define LINNET_LOOP_CORE 0 /* MicroPython runs on the other one */
