@@ -26,6 +26,7 @@ from .negotiation import Negotiation
 from .signalling import SignalClient
 
 _MEDIA_TIMEOUT_MS = 15000  # no const(): tests shorten it
+_LEAVE_WAIT_MS = 1000  # for a `leave` that a close of the media path has overtaken
 
 
 class Engine:
@@ -61,6 +62,7 @@ class Engine:
         self._connected = asyncio.Event()
         self._failure = None
         self._closing = False
+        self._ending = None  # the task that waits for the server's reason
         self.join_response = None
 
     # --- coming and going ---
@@ -110,6 +112,8 @@ class Engine:
         if self._failure is None:  # for a connect() that still waits
             self._failure = Closed("not-connected", "the room was left meanwhile")
         self._connected.set()
+        if self._ending is not None:
+            self._ending.cancel()
         self.channels.on_closed()
         # Whatever happens to us meanwhile, the rest is closed too.
         try:
@@ -189,9 +193,24 @@ class Engine:
                 self._has_media = True
             elif state == core.FAILED:
                 self._lost(_dtls_error(detail))
+            elif state == core.CLOSED:
+                self._on_media_closed("media path")
         elif layer == core.SCTP:
             if state == core.FAILED:
                 self._lost(Protocol("negotiation-failed", "the data association was lost"))
+            elif state == core.CLOSED:
+                self._on_media_closed("data association")
+
+    def _on_media_closed(self, what):
+        """The server ends the media path. Why is in its `leave`, if it sends one, and that comes
+        by another connection, perhaps later."""
+        if self._ending is None and not self._closing:
+            self._ending = asyncio.create_task(self._end_without_leave(what))
+
+    async def _end_without_leave(self, what):
+        await self.port.clock.sleep_ms(_LEAVE_WAIT_MS)
+        cure = "Connect again; if it repeats, look at the server's log."
+        self._lost(Closed("media-failed", "the server closed the " + what, cure))
 
     # --- what the server says ---
 

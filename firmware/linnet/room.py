@@ -266,7 +266,7 @@ class Room(EventEmitter):
 
     def _on_lost(self, error):
         reason = DisconnectReason.SIGNAL_CLOSE
-        if error.code in ("ice-failed", "media-timeout", "dtls-failed"):
+        if error.code in ("ice-failed", "media-timeout", "dtls-failed", "media-failed"):
             reason = DisconnectReason.MEDIA_FAILURE
         elif error.code == "signal-timeout":
             reason = DisconnectReason.CONNECTION_TIMEOUT

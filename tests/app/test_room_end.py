@@ -65,6 +65,49 @@ class TestEnd(Case):
         self.ends(lost, "ice-failed", self.core_says(core.STATE, (core.ICE, core.FAILED, 0)))
         self.ends(lost, "dtls-failed", self.core_says(core.STATE, (core.DTLS, core.FAILED, -6)))
 
+    def test_media_closed_by_the_server_ends_the_room_soon(self):
+        for layer in (core.DTLS, core.SCTP):
+            errors = []
+
+            def close(world, layer=layer, errors=errors):
+                world.room.once("disconnected", lambda _: errors.append(world.room.disconnect_error))
+                self.core_says(core.STATE, (layer, core.CLOSED, 0))(world)
+
+            self.ends(DisconnectReason.MEDIA_FAILURE, "media-failed", close, within_s=3)
+            self.assertIn("the server closed the", errors[0].cause)
+            self.assertIn("Connect again", errors[0].cure)
+
+    def test_media_closed_with_a_leave_before_or_after_it_ends_with_the_reason_of_the_leave(self):
+        def close(world):
+            self.core_says(core.STATE, (core.SCTP, core.CLOSED, 0))(world)
+            self.core_says(core.STATE, (core.DTLS, core.CLOSED, 0))(world)
+
+        def leave(world):
+            world.say("leave", {"reason": DisconnectReason.PARTICIPANT_REMOVED})
+
+        for steps in ((leave, close), (close, leave)):
+
+            def do(world, steps=steps):
+                for step in steps:
+                    step(world)
+
+            self.ends(DisconnectReason.PARTICIPANT_REMOVED, "left-participant-removed", do, within_s=3)
+
+    def test_media_closed_while_we_leave_is_no_trouble(self):
+        async def test(world):
+            world.events = []
+            close = self.core_says(core.STATE, (core.DTLS, core.CLOSED, 0))
+            close(world)
+            leaving = asyncio.create_task(world.room.disconnect())
+            await fake_time.turns()
+            await leaving
+            await asyncio.sleep(3)
+            self.assertEqual(world.events[-1], ("disconnected", (DisconnectReason.CLIENT_INITIATED,)))
+            self.assertEqual(world.room.disconnect_error, None)
+            self.assertIn(fake_time.tasks_left(), (None, 0))
+
+        self.run_joined(test)
+
     def test_the_media_loop_breaks(self):
         def do(world):
             def broken(buf):
@@ -73,7 +116,7 @@ class TestEnd(Case):
 
             world.audio.capture_into = broken
 
-        self.ends(DisconnectReason.SIGNAL_CLOSE, "media-failed", do)
+        self.ends(DisconnectReason.MEDIA_FAILURE, "media-failed", do)
 
     def test_a_bad_answer_or_candidate_in_the_middle_of_a_call(self):
         def candidate(world):

@@ -212,6 +212,20 @@ def test_media_that_stops_while_signalling_lives_ends_the_room():
     run_in(test)
 
 
+def test_media_that_the_server_closes_while_signalling_lives_ends_the_room():
+    async def test(place):
+        await place.join()
+        start = place.loop.time()
+        place.server.session.close(place.server._ticks())
+        place.server.drain()
+        await asyncio.sleep(10)
+        assert [reason for _, reason in place.ended] == [DisconnectReason.MEDIA_FAILURE]
+        assert place.ended[0][0] - start < 5
+        assert place.room.disconnect_error.code == "media-failed"
+
+    run_in(test)
+
+
 def test_a_short_gap_in_the_media_is_survived():
     async def test(place):
         await place.join()
