@@ -76,8 +76,8 @@ fuzz: venv-test ## run each fuzz target for FUZZ_SECONDS (20), with its corpus
 	$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 .PHONY: bench
-bench: venv-test extension livekit-server ## costs beside the peers, in one run
-	$(RUN) -m tests.bench
+bench: venv-test extension livekit-server ## costs beside the peers, in one run; BENCH=call: one of them
+	$(RUN) -m tests.bench $(BENCH)
 
 .PHONY: hil
 hil: venv-test extension livekit-server ## the tests on boards: the emulated ones and those you add to tests/hil/rig.json

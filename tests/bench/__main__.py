@@ -1,7 +1,8 @@
 """python -m tests.bench [NAME ...] [--accept]: all benches or the named ones, one table each, then a summary.
 
-Exits 1 when a gate fails or a bench could not be run. Gates are on deterministic figures only (packets, memory);
-figures of time depend on what else the machine does and are for a person to read.
+Exits 1 when a gate fails or a bench could not be run. Gates are on deterministic figures (packets, memory) and, with
+room for noise, on what a call costs beside the wheel; other figures of time depend on what else the machine does and
+are for a person to read.
 """
 
 import argparse
