@@ -85,7 +85,14 @@ class TestEnd(Case):
         def leave(world):
             world.say("leave", {"reason": DisconnectReason.PARTICIPANT_REMOVED})
 
-        for steps in ((leave, close), (close, leave)):
+        async def later(world):
+            await asyncio.sleep(0.5)
+            leave(world)
+
+        def leave_later(world):
+            asyncio.create_task(later(world))
+
+        for steps in ((leave, close), (close, leave), (close, leave_later)):
 
             def do(world, steps=steps):
                 for step in steps:
