@@ -102,6 +102,23 @@ def iscoroutine(value):
     return hasattr(value, "send") and hasattr(value, "throw")
 
 
+def positional_count(function):
+    """How many arguments a function takes by position; None if any number does, or if the
+    interpreter does not tell: MicroPython never does."""
+    if IS_MICROPYTHON:
+        return None
+    from inspect import Parameter, signature
+
+    try:
+        kinds = [parameter.kind for parameter in signature(function).parameters.values()]
+    except (TypeError, ValueError):  # some built-in functions
+        return None
+    if Parameter.VAR_POSITIONAL in kinds:
+        return None
+    by_position = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return len([kind for kind in kinds if kind in by_position])
+
+
 try:
     from sys import print_exception as _print_exception
 except ImportError:

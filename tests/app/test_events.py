@@ -3,7 +3,7 @@
 import asyncio
 
 import fake_time
-from harness import TestCase, main
+from harness import IS_MICROPYTHON, TestCase, main
 from linnet import log
 from linnet.events import EventEmitter
 
@@ -72,6 +72,65 @@ class TestEvents(TestCase):
         self.it.once("e", second)
         self.it.emit("e")
         self.assertEqual(self.got, [])
+
+    def test_a_handler_with_fewer_parameters_gets_so_many_arguments_where_python_tells(self):
+        class Screen:
+            def show(this, first):
+                self.got.append(("method", first))
+
+            def __call__(this, first, second):
+                self.got.append(("object", first, second))
+
+        async def slow(first):
+            self.got.append(("async", first))
+
+        def with_default(first, second=None):
+            self.got.append(("default", first, second))
+
+        async def test():
+            for handler in (lambda: self.got.append(("none",)), Screen().show, Screen(), slow, with_default):
+                self.it.on("e", handler)
+            self.it.once("e", lambda first: self.got.append(("once", first)))
+            self.it.emit("e", 1, 2, 3)
+            await asyncio.sleep(0)
+
+        fake_time.run(test())
+        if IS_MICROPYTHON:
+            self.assertEqual(self.got, [])
+            self.assertEqual(len(self.lines), 6)
+        else:
+            expected = [("none",), ("method", 1), ("object", 1, 2), ("default", 1, 2), ("once", 1), ("async", 1)]
+            self.assertEqual((self.got, self.lines), (expected, []))
+
+    def test_a_failure_is_one_line_that_names_event_handler_and_error(self):
+        def fragile(n):
+            raise ValueError("no such lamp")
+
+        class Lamp:
+            def __call__(self, n):
+                raise ValueError("no such lamp")
+
+        for handler, name in ((fragile, "fragile"), (Lamp(), "Lamp")):
+            self.lines.clear()
+            emitter = EventEmitter()
+            emitter.on("lamp_changed", handler)
+            emitter.emit("lamp_changed", 1)
+            ((level, _, text),) = self.lines
+            self.assertEqual(level, log.WARN)
+            for word in (name, "lamp_changed", "ValueError", "no such lamp"):
+                self.assertIn(word, text)
+
+    def test_its_traceback_is_told_at_debug(self):
+        def fragile(n):
+            raise ValueError("no such lamp")
+
+        log.set_sink(lambda level, where, text: self.lines.append((level, where, text)), log.DEBUG)
+        self.it.on("e", fragile)
+        self.it.emit("e", 1)
+        self.assertEqual(self.lines[0][0], log.WARN)
+        rest = self.lines[1:]
+        self.assertEqual([level for level, _, _ in rest], [log.DEBUG] * len(rest))
+        self.assertTrue([text for _, _, text in rest if "test_events.py" in text and "fragile" in text])
 
     def test_a_broken_handler_is_logged_and_the_next_one_runs(self):
         self.it.on("e", lambda: self.got[7])
