@@ -7,6 +7,7 @@ import time
 import run_app
 from words import SILENCE
 
+from . import gpio
 from .view import Meters, Screen, clean
 
 
@@ -36,6 +37,10 @@ class Run(run_app.Run):
             await super().__call__()
         finally:
             self.terminal.close()
+
+    async def _until_over(self):
+        with gpio.attached(self.device, self.setup.board, self.report):
+            await super()._until_over()
 
     def report(self, event, **fields):
         super().report(event, **fields)

@@ -1,6 +1,7 @@
 """Button and lamp of a Raspberry Pi, on gpiozero's own simulated pins. No Raspberry Pi was at hand."""
 
 import asyncio
+import json
 import os
 import sys
 import threading
@@ -11,9 +12,10 @@ from board_file import Board
 from gpiozero.pins.mock import MockFactory
 
 from host_sim.board import load_board
+from host_sim.dev_token import make_token
 from host_sim.gpio import attached
 from linnet.device import Device
-from tests.host_sim.conftest import REPO
+from tests.host_sim.conftest import REPO, SENTENCE, not_on_micropython
 
 PI = dict(name="kiosk", family="rpi", talk=17, led=22)
 
@@ -123,3 +125,31 @@ async def test_pins_of_another_machine_are_left_alone(device, told, monkeypatch,
     with attached(device, board, device.report):
         pass
     assert told == []
+
+APP = """
+import asyncio, gpiozero
+async def main(device):
+    pin = gpiozero.Device.pin_factory.pin
+    pressed = asyncio.create_task(device.button.wait())
+    await asyncio.sleep(0)
+    pin(17).drive_low()
+    await asyncio.wait_for(pressed, 5)
+    device.led.set(True)
+    device.report("seen", lamp=pin(22).state)
+"""
+
+
+@not_on_micropython("the unix port knows no pins")
+@pytest.mark.parametrize(("factory", "lines"), [("mock", 0), ("none-like-it", 1)])
+def test_a_kiosk_has_its_button_and_its_lamp(cli, tmp_path, factory, lines):
+    profile = json.loads((REPO / "boards" / "rpi" / "zero2w_i2s.json").read_text())
+    profile["ui"]["led"] = 22
+    (tmp_path / "kiosk.json").write_text(json.dumps(profile))
+    (tmp_path / "app.py").write_text(APP if not lines else "async def main(device):\n    device.led.set(True)\n")
+    ended = cli("run", "--url", "ws://127.0.0.1:9", "--wav", SENTENCE, "--board", tmp_path / "kiosk.json", "--app",
+                tmp_path / "app.py", token=make_token("kiosk", "r", api_key="devkey", api_secret="s" * 40),
+                GPIOZERO_PIN_FACTORY=factory)
+    assert ended.code == 0, ended.err
+    assert [event["where"] for event in ended.events if event["event"] == "log"].count("gpio") == lines
+    assert ended.first("led")["on"] is True
+    assert lines or ended.first("seen")["lamp"] is True
