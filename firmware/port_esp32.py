@@ -97,23 +97,22 @@ async def join_wifi(store):
     if not name:
         raise Refused("host-unreachable", "no Wi-Fi is set up", _SET_UP)
     wlan = network.WLAN(network.STA_IF)
-    wlan.active(True)
-    if not wlan.isconnected():
-        try:
-            wlan.disconnect()  # the port tries by itself after a loss, and refuses a second attempt meanwhile
-            wlan.config(pm=network.WLAN.PM_NONE)  # a radio that naps between beacons is heard
-            wlan.connect(name, store.get("wifi_key", ""))
-        except (OSError, RuntimeError) as error:  # the port has RuntimeError for what it has no words for
-            raise Refused("host-unreachable", "the Wi-Fi does not start: %s" % error, "Another attempt may do.")
-        for _ in range(_JOIN_MS // 100):
-            if wlan.isconnected():
-                break
-            await asyncio.sleep_ms(100)
-        else:
-            wlan.disconnect()
-            raise Refused("host-unreachable", "the Wi-Fi %s does not take this board in" % name,
-                          "Check its name and key, and the distance.")
-    return wlan
+    try:
+        wlan.active(True)
+        if wlan.isconnected():
+            return wlan
+        wlan.disconnect()  # the port tries by itself after a loss, and refuses a second attempt meanwhile
+        wlan.config(pm=network.WLAN.PM_NONE)  # a radio that naps between beacons is heard
+        wlan.connect(name, store.get("wifi_key", ""))
+    except (OSError, RuntimeError) as error:  # the port has RuntimeError for what it has no words for
+        raise Refused("host-unreachable", "the Wi-Fi does not start: %s" % error, "Another attempt may do.")
+    for _ in range(_JOIN_MS // 100):
+        if wlan.isconnected():
+            return wlan
+        await asyncio.sleep_ms(100)
+    wlan.disconnect()
+    raise Refused("host-unreachable", "the Wi-Fi %s does not take this board in" % name,
+                  "Check its name and key, and the distance.")
 
 
 def keep_firmware():
