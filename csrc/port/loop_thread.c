@@ -201,16 +201,15 @@ static void take_datagrams(linnet_loop_t *l, int fd) {
     }
 }
 
-/* Up to half a frame of the microphone into the core, and as much out of it for the speaker. 0 when there was no more
- * to move: nothing is stepped then. */
-static int move_sound(linnet_loop_t *l) {
+/* Up to half a frame of the microphone into the core, and as much out of it for the speaker, as of `at_us`. 0 when
+ * there was no more to move: nothing is stepped then. */
+static int move_sound(linnet_loop_t *l, uint64_t at_us) {
     linnet_audio_device_t *d = &l->device;
     size_t heard = 0, room = 0;
     pthread_mutex_lock(&l->lock);
     if (l->has_sound) {
-        uint64_t now = linnet_loop_clock_us();
-        heard = d->capture(d->context, now, l->pcm, l->turn_samples);
-        room = d->room(d->context, now);
+        heard = d->capture(d->context, at_us, l->pcm, l->turn_samples);
+        room = d->room(d->context, at_us);
     }
     if (heard || room) {
         size_t n = room < l->turn_samples ? room : l->turn_samples;
@@ -227,22 +226,27 @@ static int move_sound(linnet_loop_t *l) {
 }
 
 static void turn_sound(linnet_loop_t *l) {
-    uint64_t now, late = 0;
+    uint64_t now, at, late;
     int i, is_due;
     pthread_mutex_lock(&l->lock);
     now = linnet_loop_clock_us();
-    is_due = l->has_sound && now >= l->turn_at_us;
+    at = l->turn_at_us;
+    is_due = l->has_sound && now >= at;
     if (is_due) {
-        late = now - l->turn_at_us;
+        late = now - at;
         l->counts.turns++;
         l->turned_us = l->woke_us;
         if (late > l->counts.worst_late_us) l->counts.worst_late_us = late;
-        if (late > l->turn_us) l->counts.turns_late++;
-        l->turn_at_us = late > l->turn_us ? now + l->turn_us : l->turn_at_us + l->turn_us;
+        if (late > l->turn_us) {
+            l->counts.turns_late++;
+            at = now;
+        }
+        l->turn_at_us = at + l->turn_us;
     }
     pthread_mutex_unlock(&l->lock);
     if (!is_due) return;
-    for (i = 0; i < CHUNKS && move_sound(l); i++) {
+    /* What was due at the turn's own time, which is whole chunks: not the few samples that came while it was worked. */
+    for (i = 0; i < CHUNKS && move_sound(l, at); i++) {
     }
 }
 

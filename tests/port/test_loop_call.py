@@ -72,6 +72,17 @@ def test_the_clock_of_the_loop_is_the_clock_of_the_rings():
             assert abs((after[name] - before[name]) / RATE - seconds) < 0.05, name
 
 
+def test_a_turn_of_sound_is_one_step_of_the_core():
+    """Not one more for the few samples that come while an encoder works."""
+    with pair() as (left, right):
+        run(0.5, left, right)
+        before = left.stats()
+        run(2.0, left, right)
+        after = left.stats()
+        grown = {name: after[name] - before[name] for name in ("turns", "steps", "datagrams_received")}
+        assert grown["steps"] < grown["turns"] + grown["datagrams_received"] + 40, grown
+
+
 def test_messages_arrive_whole_and_in_order_both_ways():
     with pair() as (left, right):
         run_until(lambda: right.open.get("_reliable") is not None, left, right)
