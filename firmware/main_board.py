@@ -9,6 +9,7 @@
 
 import asyncio
 import gc
+import sys
 import time
 
 import board
@@ -109,6 +110,8 @@ async def _for_ever():
             await _once(store, watch)
         except LinnetError as error:
             _tell(watch.seconds(), str(error))
+        except (OSError, MemoryError) as error:  # the system's, not the app's: the next attempt may do
+            sys.print_exception(error)
         if watch.seconds() - started > 60:
             attempt = 0  # that was a call
         pause = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]

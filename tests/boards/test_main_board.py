@@ -133,6 +133,23 @@ asyncio.run(some_seconds())
     assert "again in 1 s" in out and "again in 2 s" in out
 
 
+def test_trouble_of_the_system_does_not_end_the_program(board_program):
+    out, done = board_program("""
+main_board.settings(wifi_ssid="home", wifi_key="wifi-key-1", url="ws://127.0.0.1:9", token="t")
+def no_memory(self):
+    raise MemoryError("no room")
+network.WLAN.ifconfig = network.WLAN.isconnected = no_memory
+async def some_seconds():
+    try:
+        await asyncio.wait_for(main_board._for_ever(), 2)
+    except asyncio.TimeoutError:
+        pass
+asyncio.run(some_seconds())
+""")
+    assert done.returncode == 0, done.stderr
+    assert "no room" in out and "again in 2 s" in out
+
+
 CALL = """
 main_board.settings(wifi_ssid="home", wifi_key="wifi-key-1", url={url!r}, token={token!r})
 last = []
