@@ -239,7 +239,7 @@ async def _resolve(loop, host, port):
     try:
         # An address literal, or nothing the system could not say at once.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except OSError:
+    except (OSError, UnicodeError):
         pass
     answer = loop.create_future()
 

@@ -7,6 +7,7 @@
 from .errors import Refused
 
 MAX_URL = 8192  # characters
+_MAX_NAME, _MAX_LABEL = 253, 63  # bytes of a host name and of its parts (RFC 1035 2.3.4)
 
 _PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 _UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
@@ -96,9 +97,20 @@ def _split_authority(authority, default_port):
     else:
         host, _, port = authority.partition(":")
         host = host.lower()
-        if not host or len(host) > 253 or not _only(host, _HOST):
+        if not host or not _only(host, _HOST):
             raise Refused("bad-url", "the URL has no valid host name")
+        _check_name(host[:-1] if host.endswith(".") else host)  # the last dot is the root's
     return host, _port_number(port, default_port)
+
+
+def _check_name(name):
+    if len(name) > _MAX_NAME:
+        raise Refused("bad-url", "the host name in the URL is longer than %d bytes" % _MAX_NAME)
+    for label in name.split("."):
+        if not label:
+            raise Refused("bad-url", "the host name in the URL has an empty part")
+        if len(label) > _MAX_LABEL:
+            raise Refused("bad-url", "a part of the host name in the URL is longer than %d bytes" % _MAX_LABEL)
 
 
 def _port_number(text, default):

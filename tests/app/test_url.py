@@ -5,6 +5,8 @@ from harness import TestCase, main
 from linnet import url
 from linnet.errors import Refused
 
+LONGEST = ".".join(["a" * 63] * 3 + ["a" * 61])  # 253 characters
+
 
 class TestParse(TestCase):
     def test_parts(self):
@@ -21,6 +23,8 @@ class TestParse(TestCase):
             ("ws://[::ffff:1.2.3.4]:1", False, "::ffff:1.2.3.4", 1, "/", "[::ffff:1.2.3.4]:1"),
             (" ws://a:65535\n", False, "a", 65535, "/", "a:65535"),
             ("ws://a:/b", False, "a", 80, "/b", "a"),
+            ("ws://a.b.:1", False, "a.b.", 1, "/", "a.b.:1"),
+            ("ws://%s" % LONGEST, False, LONGEST, 80, "/", LONGEST),
             ("ws://under_score.x-y/%20%C3%A9", False, "under_score.x-y", 80, "/%20%C3%A9", None),
         )
         for text, secure, host, port, target, authority in cases:
@@ -60,6 +64,13 @@ class TestParse(TestCase):
             ("ws://[1.2.3.4]", "bad-url"),
             ("ws://[fe80::1%25eth0]", "bad-url"),
             ("ws://" + "a" * 254, "bad-url"),
+            ("ws://" + "a" * 64, "bad-url"),
+            ("ws://b." + "a" * 64 + ".c", "bad-url"),
+            ("ws://" + "a." * 127 + "a", "bad-url"),
+            ("ws://a..b", "bad-url"),
+            ("ws://.a", "bad-url"),
+            ("ws://a..", "bad-url"),
+            ("ws://.", "bad-url"),
             ("ws://a/" + "a" * url.MAX_URL, "bad-url"),
         )
         for text, code in cases:
@@ -88,6 +99,12 @@ class TestParse(TestCase):
         with self.assertRaises(Refused) as raised:
             url.parse("ws://user:pass@host")
         self.assertIn("user name", str(raised.exception))
+
+    def test_what_is_wrong_with_a_host_name_is_told(self):
+        for host, word in (("a..b", "empty part"), ("a" * 64, "63"), ("a." * 127 + "a", "253")):
+            with self.assertRaises(Refused) as raised:
+                url.parse("ws://" + host)
+            self.assertIn(word, raised.exception.cause)
 
     def test_an_unknown_scheme_is_named(self):
         with self.assertRaises(Refused) as raised:

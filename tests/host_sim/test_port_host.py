@@ -1,9 +1,10 @@
-"""The adapters of a laptop: what linnet.port asks of a clock."""
+"""The adapters of a laptop: what linnet.port asks of a clock and of a network."""
 
 import asyncio
 
 import pytest
-from host_sim.port_host import HostClock
+from host_sim.port_host import HostClock, HostNet
+from linnet.errors import Refused
 
 
 @pytest.mark.asyncio
@@ -30,3 +31,11 @@ async def test_a_cancellation_that_meets_the_end_of_the_wait_is_not_lost():
 async def test_a_wait_ends_with_the_timeout_that_the_contract_names():
     with pytest.raises(asyncio.TimeoutError):
         await HostClock().wait_for_ms(asyncio.Event().wait(), 10)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, ".a"])
+async def test_a_name_that_python_cannot_write_is_a_name_without_address(host):
+    with pytest.raises(Refused) as raised:
+        await HostNet().stream_open(host, 9, False, 2000)
+    assert raised.value.code == "name-not-resolved"
