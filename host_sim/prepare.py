@@ -39,13 +39,13 @@ class Setup(CommandSetup):
         return Port(HostNet(ca_file=options.ca), HostClock(), audio, media_loop=options.driver == "native")
 
     def _audio(self, options):
-        samples, rate = b"", self.board.rate or DEFAULT_RATE
+        reader, rate = None, self.board.rate or DEFAULT_RATE
         if options.wav:
-            wav_rate, samples = sound.read_wav(options.wav)
+            wav_rate, reader = sound.read_wav(options.wav)
             rate = self.rate_with(wav_rate)
         has_microphone = options.mic or not options.wav
         has_speaker = options.speaker or (has_microphone and not options.out)
-        files = sound.WavAudio(rate, samples, out=options.out, wait=True)
+        files = sound.WavAudio(rate, reader, out=options.out, wait=True)
         if not (has_microphone or has_speaker):
             return files
         device = sound.DeviceAudio(rate, has_microphone, has_speaker)

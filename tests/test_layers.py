@@ -1,6 +1,7 @@
 """The dependency rule of the tree, executable: who may include or import whom."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -155,6 +156,24 @@ def imports(path):
             yield node.level, node.module or "", tuple(alias.name for alias in node.names)
 
 
+@functools.cache
+def shared_with_the_laptop():
+    """The modules beside the package linnet that host_sim imports, and what those import."""
+    beside = {path.stem: path for path in FIRMWARE.parent.glob("*.py")}
+    found, left = set(), sorted((ROOT / "host_sim").glob("*.py"))
+    while left:
+        named = {module for level, module, _ in imports(left.pop()) if level == 0 and module in beside} - found
+        found |= named
+        left += [beside[name] for name in named]
+    return found
+
+
+def test_laptop_and_badge_share_how_an_app_is_run():
+    shared = shared_with_the_laptop()
+    assert shared >= {"run_app", "run_setup", "command_line", "exits", "journal", "wav", "words", "os_error"}
+    assert not [name for name in shared if name.startswith(("port_", "main"))]
+
+
 @pytest.mark.parametrize("path", firmware_files(), ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_firmware_imports_only_itself_and_what_both_interpreters_have(path):
     in_package = path.parent == FIRMWARE
@@ -166,8 +185,12 @@ def test_firmware_imports_only_itself_and_what_both_interpreters_have(path):
             assert path.name == "core.py", f"{path.name} imports the native module; only core.py may"
         elif path.name == "compat.py":
             assert top in MICROPYTHON_MODULES | {"micropython", "traceback", "inspect"}, f"compat.py imports {module}"
-        elif path.parent == FIRMWARE.parent:  # adapters and program of MicroPython alone
-            assert top not in ("host_sim", "tests", "cffi", "sounddevice")
+        elif path.parent == FIRMWARE.parent:
+            own = {other.stem for other in path.parent.iterdir()}  # modules beside it, drivers/ and apps/
+            if path.stem in shared_with_the_laptop():
+                assert top in MICROPYTHON_MODULES | own | {"errno"}, f"{path.name} imports {module}"
+            else:  # adapters and programs of MicroPython alone: machine, network, tls, ffi
+                assert top not in ("host_sim", "tests", "cffi", "sounddevice")
         else:
             assert top in MICROPYTHON_MODULES, f"{path.name} imports {module}"
 
