@@ -4,6 +4,7 @@
 import exits
 from linnet.errors import LinnetError
 from linnet.log import redact
+from wav import is_same
 
 PROGRAM = "main.py"
 
@@ -52,6 +53,9 @@ OPTIONS = (
     ("verbose", None, False, None, "show the library's log, and tracebacks"),
 )
 EXCLUDE = (("mic", "wav"), ("speaker", "out"))
+# Which files are written over, and what must not be: not out over wav, of which WavWriter tells more.
+_WRITTEN = (("out", ("events", "board", "app", "ca")), ("events", ("wav", "board", "app", "ca")))
+_held = []
 
 
 class Options:
@@ -102,8 +106,24 @@ def parse(arguments):
     return options
 
 
-def check(options, environment):
-    """The token. `environment(name)` is the text of a variable, "" if there is none. Raises Wrong."""
+def hold_closed():
+    """The numbers of the standard streams that whoever started us closed. The next file opened would get such a number,
+    and the lines for people with it: from here on they go to /dev/null."""
+    while True:
+        try:
+            file = open("/dev/null", "r+b", 0)
+        except OSError:
+            break
+        if file.fileno() > 2:
+            file.close()
+            break
+        _held.append(file)
+    return [file.fileno() for file in _held]
+
+
+def check(options, environment, closed=()):
+    """The token. `environment(name)` is the text of a variable, "" if there is none; `closed` is what hold_closed()
+    found. Raises Wrong."""
     token = options.token or ("" if options.token_url else environment("LINNET_TOKEN"))
     options.token = None
     if not token and not options.token_url:
@@ -116,7 +136,19 @@ def check(options, environment):
         raise Wrong("run needs the server's address: --url")
     if options.sample and not options.events:
         raise Wrong("--sample needs --events")
+    if options.events == "-" and 1 in closed:
+        raise Wrong("--events - cannot be: standard output is closed")
+    _keep_apart(options)
     return token
+
+
+def _keep_apart(options):
+    for name, others in _WRITTEN:
+        path = getattr(options, name)
+        for other in others:
+            other_path = getattr(options, other)
+            if path not in (None, "-") and other_path is not None and is_same(path, other_path):
+                raise Wrong("--%s and --%s name the same file" % (name, other))
 
 
 def in_help():

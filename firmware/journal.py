@@ -15,6 +15,7 @@ from linnet.log import redact
 from os_error import reason
 
 _OWN = ("time", "at", "event")
+_EPIPE = 32  # which MicroPython's errno does not name
 
 
 class Stopwatch:
@@ -41,6 +42,7 @@ class Journal:
         self._file = None
         self.path = path
         self.trouble = ""
+        self.is_unread = False  # whoever read it has gone, and misses nothing
         try:
             if path:
                 self._file = self._open(path)
@@ -72,6 +74,7 @@ class Journal:
                 line = line[n:]
         except OSError as error:  # a full disk, or nobody reads: the call goes on, and who asked is told
             self.trouble = "the events in %s are not complete: %s" % (self.path, reason(error))
+            self.is_unread = error.args[:1] == (_EPIPE,)
             self._close()
         return seconds
 

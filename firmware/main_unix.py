@@ -92,6 +92,7 @@ class Program:
     def __init__(self):
         self._watch = Stopwatch()
         self.journal = self.run = self.signal_code = self._out = None
+        self._closed = command_line.hold_closed()
 
     def main(self, arguments):
         """The exit code."""
@@ -100,7 +101,7 @@ class Program:
             if options.help:
                 print(command_line.in_help())
                 return exits.OK
-            token = Secret(command_line.check(options, lambda name: os.getenv(name) or ""))
+            token = Secret(command_line.check(options, lambda name: os.getenv(name) or "", self._closed))
         except command_line.Wrong as error:
             _print_error("%s: %s. %s" % (command_line.PROGRAM, redact(error.cause), error.cure))
             return exits.BAD_INPUT
@@ -110,11 +111,11 @@ class Program:
         code, error = exits.end_of(lambda: self._run(options, token), _tell_error, options.verbose)
         if self.signal_code is not None:
             code = self.signal_code
-        if self.journal is not None:
-            if self.journal.trouble:
-                _tell_error(self.journal.trouble)
-            self.journal.end(code, self.run.summary() if self.run else {}, error)
-        return code
+        if self.journal is None:
+            return code
+        run = self.run
+        facts, trouble = (run.summary(), run.setup.port.audio.trouble) if run else ({}, "")
+        return exits.close(code, error, self.journal, facts, trouble, _tell_error)
 
     def _run(self, options, token):
         signals = port_unix.signals()  # first of all: a frozen program (-m main) would just be killed
@@ -122,19 +123,15 @@ class Program:
         setup = Setup(options, token)
         run = self.run = Run(setup, self.journal, self._tell, options.verbose)
         run.cpu_s, run.memory_kib = time.clock, port_unix.memory_kib
-        try:
-            task = asyncio.create_task(run())
-            if signals is not None:
-                asyncio.create_task(self._hear(run, signals))
-            while True:
-                try:
-                    asyncio.get_event_loop().run_until_complete(task)
-                    break
-                except KeyboardInterrupt:
-                    self._asked(130, "Ctrl-C")  # and on with the loop
-        finally:
-            if setup.port.audio.trouble:
-                _tell_error(setup.port.audio.trouble)
+        task = asyncio.create_task(run())
+        if signals is not None:
+            asyncio.create_task(self._hear(run, signals))
+        while True:
+            try:
+                asyncio.get_event_loop().run_until_complete(task)
+                break
+            except KeyboardInterrupt:
+                self._asked(130, "Ctrl-C")  # and on with the loop
         facts = run.summary()
         if "link" in facts:
             self._say(clean(in_short(facts)))

@@ -183,12 +183,12 @@ class Run:
             # Whoever stopped us while something broke wanted to stop.
             if not self.why:
                 raise error
-        elif isinstance(error, Exception):
+        elif isinstance(error, SystemExit):
+            raise error
+        else:
             if self._verbose:
                 print_exception(error)
             raise self.setup.app_failed(error)
-        else:
-            raise error
 
     async def _end_app(self, over):
         self._look()  # the last figures before the room is left

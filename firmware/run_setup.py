@@ -90,7 +90,9 @@ class CommandSetup(Setup):
             raise
         except SyntaxError as error:
             raise Refused("bad-app", "%s line %s: %s" % self.place_of(error), "Correct the program.")
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             raise self.app_failed(error, "bad-app")
         if not self.is_program(main):
             raise Refused("bad-app", "%s has no coroutine main" % path, cure)

@@ -149,7 +149,7 @@ class WavWriter:
         self.trouble = ""
         self._rate = rate
         self._bytes = 0
-        if reader is not None and _is_same(reader.path, path):
+        if reader is not None and is_same(reader.path, path):
             said = "%s cannot be written: it is the file that is spoken" % path
             raise Refused("file-missing", said, "Write to another file.")
         try:
@@ -200,14 +200,26 @@ class WavWriter:
         self.trouble = self.trouble or "%s is not complete: %s" % (self.path, reason(error))
 
 
-def _is_same(one, other):
-    if str(one) == str(other):
-        return True
+def is_same(one, other):
+    """Would a file written to one path be found at the other? A device takes whatever it is given."""
+    one, other = _place(str(one)), _place(str(other))
+    return one is not None and one == other
+
+
+def _place(path):
+    """What tells one file from another, also for a file that is not there yet; None for a device."""
     try:
-        one, other = os.stat(one), os.stat(other)
+        found = os.stat(path)
     except OSError:
-        return False
-    return one[1] != 0 and one[1:3] == other[1:3]  # some file systems do not number their files
+        folder, slash, name = path.rpartition("/")
+        try:
+            found = os.stat(folder + slash or ".")
+        except OSError:
+            return path
+        return (name,) + tuple(found[1:3]) if found[1] else path
+    if found[0] & 0o170000 != 0o100000:
+        return None
+    return tuple(found[1:3]) if found[1] else path  # some file systems do not number their files
 
 
 class WavAudio:

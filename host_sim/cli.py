@@ -39,6 +39,8 @@ def build_parser():
                                allow_abbrev=False, epilog=exits.in_help(),
                                formatter_class=argparse.RawDescriptionHelpFormatter,
                                description="A badge talks with an agent through a real livekit-server on this machine.")
+    for each in (parser, run, demo):
+        each.set_defaults(parser=each)  # whose --help helps
     demo.add_argument("--folder", metavar="DIR", default=None, help="where report and sound go (default: build/demo)")
     return parser
 
@@ -75,6 +77,7 @@ def _argparse_type(convert):
 
 def main(argv=None):
     """Never returns: ends the process with one of the codes in exits.py."""
+    closed = _hold_closed()
     journal = None
     terminal = []  # what must be given back when the process ends at once
 
@@ -93,45 +96,50 @@ def main(argv=None):
         options, unknown = parser.parse_known_args(argv)
         if unknown:
             names = [each.partition("=")[0] for each in unknown if each.startswith("-")] or ["a word too many"]
-            parser.error(f"unknown: {' '.join(names)}")
+            options.parser.error(f"unknown: {' '.join(names)}")
         if options.command is None:
             parser.print_help()
         elif options.command == "demo":
             from .demo import demo
-            code = _ended(lambda: demo(options, signals), None, signals)
+            code, _ = _ended(lambda: demo(options, signals), signals)
         else:
-            token = _check_run(parser, options)
+            token = _check_run(options, closed)
             try:
                 journal = Journal(options.events, started)
             except LinnetError as error:
                 _say(one_line(error.cause, error.cure))
                 code = exits.exit_code(error)
             else:
-                code = _ended(lambda: _run(options, token, journal, signals, terminal), journal, signals)
+                code, error = _ended(lambda: _run(options, token, journal, signals, terminal), signals)
+                facts = journal.summary() if journal.summary else {}
+                code = exits.close(code, error, journal, facts, journal.sound_trouble(), _say)
     except SystemExit as end:
         code = end.code
     _flush(code)
 
 
-def _check_run(parser, options):
+def _hold_closed():
+    """Python has None for a stream that is closed, and everybody who prints would have to know."""
+    closed = command_line.hold_closed()
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if number in closed:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+    return closed
+
+
+def _check_run(options, closed):
     """The token, as a Secret; argparse's own way out if the options do not go together."""
     found = {name: os.environ.pop(name, "") for name in ("LINNET_TOKEN", "LINNET_TOKEN_URL")}
     try:
-        return Secret(command_line.check(options, found.get))
+        return Secret(command_line.check(options, found.get, closed))
     except command_line.Wrong as wrong:
-        parser.error(wrong.cause)
+        options.parser.error(wrong.cause)
 
 
-def _ended(work, journal, signals):
-    """Runs `work`, says what went wrong, and gives the exit code."""
+def _ended(work, signals):
+    """Runs `work` and says what went wrong: (exit code, LinnetError or None)."""
     code, error = exits.end_of(work, _say, "--verbose" in sys.argv)
-    if signals.code is not None:
-        code = signals.code
-    if journal is not None:
-        if journal.trouble:
-            _say(journal.trouble)
-        journal.end(code, journal.summary() if journal.summary else {}, error)
-    return code
+    return (code if signals.code is None else signals.code), error
 
 
 def _run(options, token, journal, signals, terminals):
@@ -145,6 +153,7 @@ def _run(options, token, journal, signals, terminals):
     setup = Setup(options, token)
     run = Run(setup, journal, options.verbose)
     journal.summary = run.summary
+    journal.sound_trouble = lambda: setup.port.audio.trouble
     out = sys.stderr if options.events == "-" else sys.stdout
 
     def open_terminal(run):
@@ -166,8 +175,6 @@ def _run(options, token, journal, signals, terminals):
         pass
     finally:
         _close(loop)
-        if setup.port.audio.trouble:
-            _say(setup.port.audio.trouble)
     facts = run.summary()
     if "link" in facts:
         try:

@@ -19,6 +19,7 @@ class Journal(journal.Journal):
     def __init__(self, path=None, started=None):
         super().__init__(path, Watch(started))
         self.summary = None  # gives the fields of the last line
+        self.sound_trouble = str  # gives why a sound file is not complete, "" if it is
 
     def _open(self, path):
         return open(1, "wb", 0, closefd=False) if path == "-" else super()._open(path)

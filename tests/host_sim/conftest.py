@@ -86,11 +86,13 @@ def environment(**changes):
     return dict(kept, **changes)
 
 
-def start(*arguments, token="", **changes):
-    """The program, running; its output is read by end()."""
+def start(*arguments, token="", closed="", **changes):
+    """The program, running; its output is read by end(). `closed`: streams it has not, as a shell says it."""
     command = [sys.executable, "-m", "host_sim"]
     if MICROPYTHON:
         command = [PROGRAM, *MAIN]
+    if closed:
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
     return subprocess.Popen([*command, *map(str, arguments)], cwd=REPO, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             env=environment(**({"LINNET_TOKEN": token} if token else {}), **changes),

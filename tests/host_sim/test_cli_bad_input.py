@@ -54,19 +54,37 @@ def test_no_command_prints_the_help_and_is_an_error(cli):
 ])
 def test_a_wrong_command_is_told_in_one_line_without_any_value(cli, arguments, word):
     ended = cli(*arguments, "--events", "/dev/null") if arguments[0] == "run" else cli(*arguments)
-    ended.told(exits.BAD_INPUT, word, "--help")
+    program = "main.py" if MICROPYTHON else "host_sim run" if arguments[0] == "run" else "host_sim"
+    ended.told(exits.BAD_INPUT, word, f"{program} --help.")
     assert TOKEN not in ended.err and "a-secret" not in ended.err
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_the_help_and_a_wrong_command_need_no_streams(cli, closed):
+    ended = cli("run", "--help", closed=closed)
+    assert (ended.code, ended.err) == (0, "")
+    ended = cli("run", "--fly", closed=closed)
+    assert (ended.code, ended.out) == (exits.BAD_INPUT, "")
+
+
+def test_events_to_a_closed_standard_output_are_refused(cli):
+    run(cli, "--events", "-", closed=">&-").told(exits.BAD_INPUT, "--events", "standard output is closed")
 
 
 # --- addresses ---
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:7880", "ws://", "ws://h:99999", "ws://a b", "wss://u:p@h"])
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:7880", "ws://", "ws://h:99999", "ws://a b", "wss://u:p@h",
+                                 "ws://a..b", f"ws://{'a' * 64}"])
 def test_a_wrong_url_is_bad_input(cli, url):
     ended = run(cli, url=url)
     ended.told(exits.BAD_INPUT, "URL")
     assert ended.seconds < QUICK_S
     assert ended.events[-1]["error"] in ("bad-url", "bad-url-scheme")
+
+
+def test_a_wrong_url_of_a_token_server_is_bad_input(cli):
+    cli("run", "--token-url", "http://a..b/x", "--wav", SENTENCE).told(exits.BAD_INPUT, "URL", "empty part")
 
 
 def test_a_host_that_is_down_is_a_network_error(cli):
@@ -256,6 +274,26 @@ def test_a_recording_over_the_file_that_is_spoken_is_bad_input(cli, write_wav):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(("one", "other"), [("out", "events"), ("events", "wav"), ("events", "app"), ("out", "board")])
+def test_a_file_is_not_written_over_another_that_is_named(cli, tmp_path, one, other):
+    path = tmp_path / "file"
+    path.write_text("dear to somebody")
+    arguments = [f"--{one}", path, f"--{other}", f"{tmp_path}/./file"]
+    sound = [] if other == "wav" else ["--wav", SENTENCE]
+    cli("run", "--url", "ws://127.0.0.1:9", *sound, *arguments, *([] if "events" in (one, other) else [
+        "--events", "/dev/null"]), token=TOKEN).told(exits.BAD_INPUT, f"--{one}", f"--{other}", "the same file")
+    assert path.read_text() == "dear to somebody"
+
+
+def test_one_new_file_for_recording_and_events_is_refused(cli, tmp_path):
+    run(cli, "--out", tmp_path / "new", "--events", f"{tmp_path}/./new").told(exits.BAD_INPUT, "the same file")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_nobody_wants_may_all_go_to_dev_null(cli):
+    run(cli, "--out", "/dev/null", "--events", "/dev/null", url="ws://nobody.invalid").told(exits.NETWORK)
+
+
 def test_a_ca_file_without_a_certificate_is_bad_input(cli, tmp_path):
     path = tmp_path / "ca.pem"
     path.write_text("no certificate")
@@ -282,6 +320,9 @@ def test_a_bad_board_is_told_with_the_place(cli, tmp_path, text, word):
     ("\nimport nothing_of_that_name\nasync def main(device): pass\n", exits.BAD_INPUT, "line 2"),
     ("async def main(device):\n    x = 1\n    x / 0\n", exits.APP_FAILED, "line 3: ZeroDivisionError"),
     ("async def main(device):\n    raise SystemExit(3)\n", 3, ""),
+    ("class Own(BaseException): pass\nasync def main(device):\n    raise Own('mine')\n", exits.APP_FAILED,
+     "line 3: Own: mine"),
+    ("x = 1\nclass Own(BaseException): pass\nraise Own('mine')\n", exits.BAD_INPUT, "line 3: Own: mine"),
 ])
 def test_a_program_that_fails_is_told_with_its_line(cli, tmp_path, text, code, word):
     path = tmp_path / "app.py"
@@ -290,6 +331,13 @@ def test_a_program_that_fails_is_told_with_its_line(cli, tmp_path, text, code, w
     assert ended.code == code, ended.err
     if word:
         ended.told(code, "app.py", word)
+
+
+@pytest.mark.parametrize("where", ["async def main(device): ", ""])
+def test_a_program_that_ends_with_words_is_heard(cli, tmp_path, where):
+    path = tmp_path / "app.py"
+    path.write_text(f"{where}raise SystemExit('no coffee left')\n")
+    run(cli, "--app", path).told(exits.APP_FAILED, "no coffee left")
 
 
 def test_verbose_shows_the_traceback_of_a_program(cli, tmp_path):

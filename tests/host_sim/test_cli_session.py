@@ -206,7 +206,19 @@ def test_a_server_that_dies_is_a_lost_connection(start_server, room, tmp_path):
     assert ended.events[-1]["error"] == "ws-closed"
 
 
-# --- nobody looks any more ---
+# --- nobody looks, or nobody looks any more ---
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_badge_whose_streams_are_closed_runs_as_any_other(server, room, tmp_path, closed):
+    """A file that it opens gets the number of such a stream, but no line that is meant for it."""
+    events = tmp_path / "e.jsonl"
+    process = start("run", "--url", server.url, "--wav", SENTENCE, "--events", events, "--seconds", "0.5",
+                    token=server.make_token("badge", room), closed=closed)
+    ended = end(process, events)
+    assert (ended.code, ended.err) == (0, "")
+    assert ("joined" in ended.out) == (">&-" not in closed.split())
+    assert "joined" in ended.names()
 
 
 def test_a_reader_that_goes_away_ends_the_badge_quietly(server, room, tmp_path):
@@ -223,13 +235,21 @@ def test_a_reader_that_goes_away_ends_the_badge_quietly(server, room, tmp_path):
 
 def test_a_disk_that_is_full_ends_the_recording_and_not_the_call(cli, server, room):
     ended = badge(cli, server, room, "--out", "/dev/full", "--seconds", "1")
-    ended.told(0, "/dev/full", "not complete")
+    ended.told(exits.BAD_INPUT, "/dev/full", "not complete")
+    assert ended.events[-1]["call_s"] > 0.5
+    assert "No space left" in ended.events[-1]["cause"]
 
 
 def test_events_that_cannot_be_written_are_told_once(server, room):
     process = start("run", "--url", server.url, "--wav", SENTENCE, "--events", "/dev/full", "--seconds", "1",
                     token=server.make_token("badge", room))
-    end(process).told(0, "/dev/full", "not complete")
+    end(process).told(exits.BAD_INPUT, "/dev/full", "not complete")
+
+
+def test_a_file_that_is_not_complete_is_not_the_worst_that_may_happen(cli, server, room, tmp_path):
+    app = tmp_path / "app.py"
+    app.write_text("async def main(device):\n    raise SystemExit(9)\n")
+    assert badge(cli, server, room, "--app", app, "--out", "/dev/full").code == 9
 
 
 def test_a_wav_is_spoken_when_somebody_listens(server, room, tmp_path):

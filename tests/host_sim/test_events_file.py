@@ -27,6 +27,17 @@ class ShortFile:
         pass
 
 
+class BrokenFile:
+    def __init__(self, number):
+        self.number = number
+
+    def write(self, data):
+        raise OSError(self.number)
+
+    def close(self):
+        pass
+
+
 class TestJournal(TestCase):
     def setUp(self):
         self.journal = Journal(PATH, Stopwatch())
@@ -105,6 +116,13 @@ class TestTrouble(TestCase):
             journal.write(event, {})
         journal.end(0)
         self.assertEqual(journal.trouble, "the events in /dev/full are not complete: No space left on device")
+
+    def test_only_a_reader_that_went_is_no_loss(self):
+        for number, is_unread in ((28, False), (11, False), (32, True)):
+            journal = Journal(None, Stopwatch())
+            journal._file = BrokenFile(number)
+            journal.write("x", {})
+            self.assertEqual((bool(journal.trouble), journal.is_unread), (True, is_unread))
 
     def test_a_file_that_cannot_be_written_is_refused(self):
         with self.assertRaises(Refused) as caught:

@@ -67,9 +67,49 @@ def test_trouble_that_has_a_name_is_said_once_with_its_cure():
 
 
 @pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(), 0), (SystemExit(None), 0),
-                                           (SystemExit(3), 3), (SystemExit("words"), exits.APP_FAILED)])
+                                           (SystemExit(3), 3), (SystemExit(256), 0), (SystemExit(-1), 255)])
 def test_a_program_may_end_with_a_code_of_its_own(end, code):
     assert ending(fails(end)) == (code, None, [])
+
+
+@pytest.mark.parametrize("words", ["no coffee left", "", 0.0])
+def test_a_program_that_ends_with_words_is_heard(words):
+    assert ending(fails(SystemExit(words))) == (exits.APP_FAILED, None, [str(words)])
+
+
+def test_an_error_that_is_no_exception_is_said_too():
+    code, error, said = ending(fails(GeneratorExit("odd")))
+    assert (code, error.code, len(said)) == (exits.APP_FAILED, "app-failed", 1)
+
+
+class Journal:
+    path = "e.jsonl"
+
+    def __init__(self, trouble="", is_unread=False, breaks=""):
+        self.trouble, self.is_unread, self.breaks, self.last = trouble, is_unread, breaks, None
+
+    def end(self, code, fields, error):
+        self.last = (code, fields, error)
+        self.trouble = self.trouble or self.breaks
+
+
+@pytest.mark.parametrize(("code", "sound", "journal", "expected", "said"), [
+    (0, "", Journal(), 0, []),
+    (0, "a", Journal(), exits.BAD_INPUT, ["a"]),
+    (0, "", Journal("b"), exits.BAD_INPUT, ["b"]),
+    (0, "a", Journal("b"), exits.BAD_INPUT, ["a", "b"]),
+    (0, "", Journal(breaks="its last line"), exits.BAD_INPUT, ["its last line"]),
+    (0, "", Journal("nobody reads", is_unread=True), 0, ["nobody reads"]),
+    (143, "a", Journal("b"), 143, ["a", "b"]),
+    (exits.NETWORK, "a", Journal(), exits.NETWORK, ["a"]),
+])
+def test_a_file_that_is_not_complete_is_told_and_shows_in_the_code(code, sound, journal, expected, said):
+    heard = []
+    assert exits.close(code, None, journal, {"x": 1}, sound, heard.append) == expected
+    assert heard == said
+    told_code, facts, error = journal.last
+    assert (told_code, facts) == (exits.BAD_INPUT if sound and not code else code, {"x": 1})
+    assert (error and error.cause) == (sound if sound and not code else None)
 
 
 @pytest.mark.parametrize("is_verbose", [False, True])

@@ -159,6 +159,17 @@ class TestEnd(Case):
 
         self.runs(app, error=said, app_failed=lambda error: said if isinstance(error, ValueError) else None)
 
+    def test_an_error_that_is_no_exception_is_raised_as_the_setup_says_it_too(self):
+        class Own(BaseException):
+            pass
+
+        said = LinnetError("app-failed", "line 7")
+
+        async def app(device):
+            raise Own("x")
+
+        self.runs(app, error=said, app_failed=lambda error: said if isinstance(error, Own) else None)
+
     def test_a_program_may_end_everything_with_a_code_of_its_own(self):
         end = SystemExit(3)
 
