@@ -42,7 +42,7 @@ class Data:
         room = self._room
         if room._engine is None:
             raise Closed("not-connected", "there is no room to send to")
-        if not room.local_participant.permissions.get("can_publish_data", True):
+        if not room.local_participant.permissions.can_publish_data:
             raise Refused("missing-grant", "the token does not grant canPublishData")
         if destinations:
             packet["destination_identities"] = list(destinations)

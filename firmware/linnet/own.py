@@ -102,7 +102,7 @@ class Own:
     async def publish(self, track):
         room = self._room
         engine = room._must_be_connected()
-        if not room.local_participant.permissions.get("can_publish", True):
+        if not room.local_participant.permissions.can_publish:
             raise Refused("publish-refused", "the token does not grant canPublish")
         under_way = [key for key in self._waiting if isinstance(key, str)]
         if room.local_participant.track_publications or under_way:
@@ -156,7 +156,7 @@ class Own:
     async def update(self, fields):
         room = self._room
         engine = room._must_be_connected()
-        if not room.local_participant.permissions.get("can_update_metadata", False):
+        if not room.local_participant.permissions.can_update_metadata:
             raise Refused("missing-grant", "the token does not grant canUpdateOwnMetadata")
         self._request_id += 1
         key = fields["request_id"] = self._request_id

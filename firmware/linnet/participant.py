@@ -2,7 +2,7 @@
 
 from .compat import const
 from .errors import Refused
-from .track import LocalTrackPublication
+from .track import LocalTrackPublication, apply_publish_options
 
 KIND_STANDARD = const(0)
 KIND_INGRESS = const(1)
@@ -10,12 +10,50 @@ KIND_EGRESS = const(2)
 KIND_SIP = const(3)
 KIND_AGENT = const(4)
 
-# ParticipantPermission's rights of a device. Proto3 leaves what is false off the wire.
-_RIGHTS = ("can_subscribe", "can_publish", "can_publish_data", "can_update_metadata", "hidden")
+_RIGHTS = (
+    "can_subscribe",
+    "can_publish",
+    "can_publish_data",
+    "can_update_metadata",
+    "can_subscribe_metrics",
+    "can_manage_agent_session",
+    "hidden",
+)
+_UNTOLD = {"can_subscribe": True, "can_publish": True, "can_publish_data": True}
 
 MAX_METADATA = const(524288)  # bytes; the server's limits (protocol.md 2.3)
 MAX_ATTRIBUTES = const(65536)
 MAX_NAME = const(256)
+
+
+class ConnectionQuality:
+    """As in livekit.rtc."""
+
+    QUALITY_UNKNOWN = -1  # none has been told yet
+    QUALITY_POOR = 0
+    QUALITY_GOOD = 1
+    QUALITY_EXCELLENT = 2
+    QUALITY_LOST = 3
+
+
+class ParticipantPermission:
+    """What somebody may do: can_subscribe, can_publish, ... True or False, and
+    can_publish_sources, a list of TrackSource in which nothing means all."""
+
+    def __init__(self, permission):
+        for right in _RIGHTS:  # proto3 leaves what is false off the wire
+            setattr(self, right, permission.get(right, False))
+        self.can_publish_sources = list(permission.get("can_publish_sources", ()))
+
+    def _facts(self):
+        return [getattr(self, right) for right in _RIGHTS], self.can_publish_sources
+
+    def __eq__(self, other):
+        return isinstance(other, ParticipantPermission) and self._facts() == other._facts()
+
+    def __repr__(self):
+        granted = [right for right in _RIGHTS if getattr(self, right)]
+        return "ParticipantPermission(%s)" % ", ".join(granted)
 
 
 class Participant:
@@ -28,9 +66,9 @@ class Participant:
         self.metadata = ""
         self.attributes = {}
         self.kind = KIND_STANDARD
-        self.permissions = {}
-        self.disconnect_reason = None
-        self.connection_quality = None
+        self.permissions = ParticipantPermission({})
+        self.disconnect_reason = None  # a DisconnectReason once it has left and said why
+        self.connection_quality = ConnectionQuality.QUALITY_UNKNOWN
         self.audio_level = 0.0
         self.track_publications = {}
         self._version = -1
@@ -50,9 +88,7 @@ class Participant:
         self.attributes = dict(info.get("attributes", {}))
         self.kind = info.get("kind", KIND_STANDARD)
         if "permission" in info:
-            self.permissions = dict(info["permission"])
-            for right in _RIGHTS:
-                self.permissions[right] = self.permissions.get(right, False)
+            self.permissions = ParticipantPermission(info["permission"])
         self.client_protocol = info.get("client_protocol", 0)
 
 
@@ -65,14 +101,20 @@ class LocalParticipant(Participant):
 
     def __init__(self, info, room):
         super().__init__(info)
+        if "permission" not in info:  # then the server decides what it drops
+            self.permissions = ParticipantPermission(_UNTOLD)
         self._room = room
 
     # --- tracks ---
 
-    async def publish_track(self, track):
-        """Publish a LocalAudioTrack and give its LocalTrackPublication.
+    async def publish_track(self, track, options=None):
+        """Publish a LocalAudioTrack and give its LocalTrackPublication. `options` are
+        TrackPublishOptions.
 
-        Raises Refused("publish-refused") with the missing grant, Timeout("request-timeout")."""
+        Raises Refused("publish-refused") with the missing grant, Refused("bad-argument") for
+        an option that a device does not have, Timeout("request-timeout")."""
+        if options is not None:
+            apply_publish_options(track, options, self._room._must_be_connected().options)
         return await self._room._own.publish(track)
 
     async def unpublish_track(self, track_sid):

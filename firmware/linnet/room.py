@@ -24,7 +24,7 @@
 #   room_metadata_changed (old, new) - participant_metadata_changed (participant, old, new)
 #   participant_name_changed (participant, old, new)
 #   participant_attributes_changed (changed, participant)
-#   participant_permissions_changed (participant, old, new)
+#   participant_permissions_changed (participant, permissions)
 #   token_refreshed () - room_updated ()
 # Linnet's own: track_heard (track, publication, participant): its first sound has come;
 #   media_state_changed (is_connected); track_limit_reached (track_sid).
@@ -88,8 +88,14 @@ class Room(EventEmitter):
 
     @property
     def sid(self):
-        """May be empty for a moment after connect(): the server gives it later."""
+        """A str, to be had at once, not awaited. Empty for a moment after connect():
+        "room_updated" tells that the server has given it."""
         return self._info.get("sid", "")
+
+    @property
+    def num_participants(self):
+        """This device and those that it sees; 0 before the first connect()."""
+        return len(self.remote_participants) + (self.local_participant is not None)
 
     @property
     def metadata(self):

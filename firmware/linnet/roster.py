@@ -73,14 +73,12 @@ def _update(room, participant, info):
             changed[key] = participant.attributes.get(key, "")
     if changed:
         room.emit("participant_attributes_changed", changed, participant)
-    if participant.permissions != old[3]:
-        room.emit(
-            "participant_permissions_changed", participant, old[3], participant.permissions
-        )
+    if not participant.permissions == old[3]:
+        room.emit("participant_permissions_changed", participant, participant.permissions)
 
 
 def _remove(room, participant, reason):
-    participant.disconnect_reason = reason
+    participant.disconnect_reason = reason or None
     for publication in list(participant.track_publications.values()):
         _remove_track(room, participant, publication)
     room.remote_participants.pop(participant.identity, None)

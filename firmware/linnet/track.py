@@ -3,6 +3,8 @@
 # A track is sound; a publication is what the room knows about it. A device has
 # one microphone, so one LocalAudioTrack can be published at a time.
 
+from .errors import Refused
+
 # No const() here: MicroPython would put the number in place of the name in the classes, too.
 KIND_UNKNOWN = 0
 KIND_AUDIO = 1
@@ -74,6 +76,36 @@ class LocalAudioTrack(Track):
             self.muted = muted
             if self._room is not None:
                 self._room._own.mute(self, muted)
+
+
+class TrackPublishOptions:
+    """As in livekit.rtc: `source`, and `dtx`, which has to be that of RoomOptions. Everything
+    else may be given as what it is anyway: nothing, 0 or False."""
+
+    def __init__(self, **wanted):
+        self.wanted = wanted
+
+
+def apply_publish_options(track, options, room_options):
+    """Take over what publish options say about a track, or raise Refused("bad-argument").
+    livekit.rtc's own are taken, too."""
+    if hasattr(options, "ListFields"):
+        wanted = {field.name: value for field, value in options.ListFields()}
+    elif isinstance(options, TrackPublishOptions):
+        wanted = options.wanted
+    else:
+        raise Refused("bad-argument", "options of a track are TrackPublishOptions")
+    source = wanted.get("source", 0) or track.source
+    if source in (SOURCE_CAMERA, SOURCE_SCREENSHARE):
+        raise Refused("bad-argument", "sound is published, but the source is one of pictures")
+    for name, value in wanted.items():
+        if name == "dtx" and bool(value) != bool(room_options.dtx):
+            cure = "Connect with RoomOptions(dtx=%s)." % bool(value)
+            raise Refused("bad-argument", "dtx is chosen when the room is joined", cure)
+        if name not in ("source", "dtx") and value:
+            cure = "Leave it away; RoomOptions has bitrate, fec and dtx."
+            raise Refused("bad-argument", "a device does not publish with the option " + name, cure)
+    track.source = source
 
 
 class RemoteAudioTrack(Track):

@@ -5,7 +5,13 @@ import asyncio
 import fake_time
 from harness import TestCase, main
 from linnet.errors import Closed, Refused, Timeout
-from linnet.track import LocalAudioTrack
+from linnet.track import (
+    SOURCE_CAMERA,
+    SOURCE_MICROPHONE,
+    SOURCE_SCREENSHARE_AUDIO,
+    LocalAudioTrack,
+    TrackPublishOptions,
+)
 from rooms import JoinedRoom
 
 GRANTED = {"can_publish": True, "can_subscribe": True, "can_update_metadata": True}
@@ -58,6 +64,34 @@ class TestPublishing(Case):
             room._on_signal("track_subscribed", {"track_sid": "TR_me"})
             room._on_signal("track_subscribed", {"track_sid": "TR_x"})
             self.assertEqual(room.took(), [("local_track_subscribed", (track,))])
+
+        with_room(test)
+
+    def test_publish_options_choose_the_source_or_are_refused_with_a_cure(self):
+        async def test(room):
+            me = room.local_participant
+            for wanted, words in (
+                ({"dtx": True}, ("dtx", "RoomOptions(dtx=True)")),
+                ({"red": True}, ("red", "Leave it away")),
+                ({"simulcast": True}, ("simulcast", "Leave it away")),
+                ({"stream": "x"}, ("stream", "Leave it away")),
+                ({"source": SOURCE_CAMERA}, ("source", "")),
+            ):
+                options = TrackPublishOptions(**wanted)
+                track = LocalAudioTrack("mic")
+                error = await self.fails(Refused, "bad-argument", me.publish_track(track, options))
+                self.assertIn(words[0], error.cause)
+                self.assertIn(words[1], error.cure)
+                self.assertEqual(track.source, SOURCE_MICROPHONE)
+            await self.fails(Refused, "bad-argument", me.publish_track(track, {"source": 2}))
+            self.assertEqual(room._engine.requested, [])
+            track = LocalAudioTrack("mic")
+            options = TrackPublishOptions(source=SOURCE_SCREENSHARE_AUDIO, dtx=False, red=False)
+            task = asyncio.create_task(me.publish_track(track, options=options))
+            await fake_time.turns()
+            self.answer(room, track)
+            await task
+            self.assertEqual(room._engine.requested[0][1]["source"], SOURCE_SCREENSHARE_AUDIO)
 
         with_room(test)
 

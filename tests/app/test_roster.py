@@ -2,6 +2,7 @@
 # arguments (protocol.md 2.3; the table at the top of room.py).
 
 from harness import TestCase, main
+from linnet.participant import ConnectionQuality, LocalParticipant
 from rooms import MIC, JoinedRoom, info
 
 
@@ -55,6 +56,43 @@ class TestParticipants(TestCase):
         self.assertEqual(room.remote_participants, {})
         self.assertIn(("TR_b",), room._engine.negotiation.named("forget"))
         self.assertIsNone(track.slot)
+
+    def test_who_leaves_without_saying_why_has_no_reason(self):
+        for more in ({}, {"disconnect_reason": 0}):
+            room = JoinedRoom([info()])
+            bob = room.remote_participants["bob"]
+            room.update(info(version=2, state=3, **more))
+            self.assertIsNone(bob.disconnect_reason)
+
+    def test_participants_are_counted(self):
+        room = JoinedRoom([info()])
+        self.assertEqual(room.num_participants, 2)
+        room.update(info(sid="PA_eve", identity="eve"), info(version=2, state=3))
+        self.assertEqual(room.num_participants, 2)
+        room.update(info(sid="PA_eve", identity="eve", version=2, state=3))
+        self.assertEqual(room.num_participants, 1)
+
+    def test_permissions_are_attributes_and_a_change_of_any_is_told(self):
+        room = JoinedRoom([info(permission={"can_publish": True})])
+        bob = room.remote_participants["bob"]
+        self.assertTrue(bob.permissions.can_publish)
+        self.assertEqual(bob.permissions.can_publish_sources, [])
+        self.assertIn("can_publish", repr(bob.permissions))
+        for version, more in enumerate(
+            ({"can_publish_sources": [2]}, {"can_subscribe": True}, {"can_publish": False}, {"hidden": True})
+        ):
+            permission = {"can_publish": True}
+            permission.update(more)
+            room.update(info(version=version + 2, permission=permission))
+            self.assertEqual(room.names(), ["participant_permissions_changed"])
+            room.update(info(version=version + 2, permission={}))
+            room.update(info(version=version + 2, permission=permission))
+            self.assertEqual(room.names(), [])
+
+    def test_a_server_that_tells_no_rights_of_ours_decides_itself(self):
+        permissions = LocalParticipant({}, None).permissions
+        self.assertTrue(permissions.can_publish and permissions.can_publish_data)
+        self.assertFalse(permissions.can_update_metadata)
 
     def test_a_disconnect_of_nobody_or_of_an_older_self_changes_nothing(self):
         room = JoinedRoom([info(sid="PA_new")])
@@ -112,12 +150,14 @@ class TestParticipants(TestCase):
         room.update(info(sid="PA_me", identity="badge", version=2, name="n", permission=permission))
         events = room.took()
         self.assertEqual(events[0], ("participant_name_changed", (me, "", "n")))
-        name, (participant, old, new) = events[1]
+        name, (participant, permissions) = events[1]
         self.assertEqual((name, participant), ("participant_permissions_changed", me))
-        self.assertTrue(old["can_publish_data"])
-        self.assertFalse(new["can_publish_data"])
+        self.assertIs(permissions, me.permissions)
+        self.assertTrue(permissions.can_publish and permissions.can_subscribe)
+        self.assertFalse(permissions.can_publish_data or permissions.hidden)
         self.assertEqual(room.remote_participants, {})
-        room.update(info(sid="PA_me", identity="badge", version=2, name="older"))
+        room.update(info(sid="PA_me", identity="badge", version=3, name="n", permission=permission))
+        room.update(info(sid="PA_me", identity="badge", version=3, name="older"))
         room.update(info(sid="PA_other", identity="badge", version=9, name="other"))
         self.assertEqual(room.took(), [])
 
@@ -256,7 +296,8 @@ class TestSpeakers(TestCase):
         self.assertEqual(self.room.active_speakers, [self.eve])
         self.assertIn(("active_speakers_changed", ([self.eve],)), self.room.took())
 
-    def test_quality_is_kept_and_told(self):
+    def test_quality_is_unknown_until_it_is_kept_and_told(self):
+        self.assertEqual(self.bob.connection_quality, ConnectionQuality.QUALITY_UNKNOWN)
         updates = [{"participant_sid": "PA_bob", "quality": 2}, {"participant_sid": "PA_x"}]
         self.room._on_signal("connection_quality", {"updates": updates})
         self.assertEqual(self.room.took(), [("connection_quality_changed", (self.bob, 2))])

@@ -178,7 +178,7 @@ async def test_the_newest_token_is_kept_and_good_for_a_join(linnet, server, room
         await badge.room.disconnect()
         await badge.join(server.url, second)
         assert badge.identity == unique("badge")
-        assert badge.me.permissions["can_publish_data"] is False
+        assert badge.me.permissions.can_publish_data is False
 
 
 @pytest.mark.asyncio
