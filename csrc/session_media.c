@@ -126,7 +126,7 @@ static void take_frame(linnet_session_t *s) {
     session_publish_t *p = &s->publish;
     session_frame_t *frame = &s->frame;
     uint32_t timestamp = 0;
-    int level = 127, voice = 0;
+    int level = p->level, voice = 0; /* without a whole frame the level is the last one's */
     int n =
         linnet_capture_pop(s->capture, frame->opus, sizeof frame->opus, &timestamp, &level, &voice);
     p->level = level;

@@ -6,7 +6,7 @@ import host_sim.native as native
 import pytest
 from host_sim.netem import Link
 
-from tests.scenario.call import MASK, Call, core
+from tests.scenario.call import MASK, Call, core, tone
 
 SEED = bytes(range(48))
 
@@ -161,6 +161,17 @@ def test_the_speaker_always_gets_what_it_asks_for():
         pcm = bytearray(b"\x55" * (2 * samples))
         assert s.pcm_pull(pcm) == 0
         assert pcm == bytes(2 * samples)
+
+
+def test_the_level_of_the_microphone_holds_while_a_frame_is_filled():
+    """A driver that hands over 10 ms at a time asks for it between two frames as well."""
+    session = core.Session(bytes(range(48)), rate=16000)
+    sound = tone(440, 16000, 10)
+    levels = []
+    for at in range(0, len(sound), 320):
+        session.pcm_push(sound[at : at + 320])
+        levels.append(session.stats()["microphone_level"])
+    assert levels[0] == 127 and all(5 <= level <= 25 for level in levels[1:]), levels
 
 
 def test_muted_nothing_leaves_and_the_samples_are_counted():
