@@ -60,9 +60,15 @@ class CommandSetup(Setup):
             urls.parse(options.url)
         if options.token_url:
             return TokenSource.endpoint(options.token_url)
-        grants = inspect(token).admin_grants
-        if grants:
-            self.warnings.append("this token has grants of a backend (%s): keep it off a device" % ", ".join(grants))
+        claims = inspect(token)
+        if claims.admin_grants:
+            grants = ", ".join(claims.admin_grants)
+            self.warnings.append("this token has grants of a backend (%s): keep it off a device" % grants)
+        if not claims.can_subscribe:
+            self.warnings.append("this token lacks the grant canSubscribe: the device hears nobody")
+        if not claims.can_publish_data:
+            words = "the device sends no data and answers no remote calls"
+            self.warnings.append("this token lacks the grant canPublishData: " + words)
         return TokenSource.literal(options.url, token)
 
     def rate_with(self, wav_rate):

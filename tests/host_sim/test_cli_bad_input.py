@@ -133,6 +133,20 @@ def test_a_token_with_the_grants_of_a_backend_is_warned_about(cli):
     assert any("roomAdmin" in event.get("text", "") for event in ended.events)
 
 
+@pytest.mark.parametrize(("missing", "words"), [
+    ({"can_subscribe": False}, ("canSubscribe", "hears nobody")),
+    ({"can_publish_data": False}, ("canPublishData", "answers no remote calls")),
+])
+def test_a_token_that_leaves_the_device_half_deaf_or_mute_is_warned_about(cli, missing, words):
+    ended = run(cli, token=make_token("badge", "room", api_key="k", api_secret="s" * 40, **missing))
+    warnings = [event["text"] for event in ended.events if words[0] in event.get("text", "")]
+    assert len(warnings) == 1 and words[1] in warnings[0]
+
+
+def test_a_whole_token_is_not_warned_about(cli):
+    assert not [event for event in run(cli).events if "this token" in event.get("text", "")]
+
+
 # --- a token server ---
 
 
