@@ -108,19 +108,21 @@ def ram_table(sound, report):
         use, limits = rules.memory(board, parts["total"]), board["limits"]
         session = [f"{(parts['total'] - parts['opus']) / 1024:.1f}", f"{parts['tls'] / 1024:.2f}",
                    f"{parts['opus'] / 1024:.1f}"]
+        record = kib(parts["event"])
         if board["family"] != "esp32":
             rows.append([name, limits.get("remote_tracks", 2), *session, kib(use["rings"]),
-                         kib(use["events"]), "-", "-", "-", "-", "-"])
+                         kib(use["events"]), "-", record, "-", "-", "-", "-"])
             continue
         chip = rules.catalogue()[0][board["mcu"]]
-        outside = sum(use[part] for part in ("session", "rings", "events", "heap"))
+        outside = sum(use[part] for part in ("session", "events", "heap"))
         inside = use["dma"] + use["stack"]
         room = (chip["ram_kib"] - chip["ram_system_kib"]) << 10
         spare = (board["psram_kib"] << 10) - outside if board["psram_kib"] else room - inside - outside
-        rows.append([name, limits.get("remote_tracks", 2), *session, kib(use["rings"]), kib(use["events"]),
-                     kib(use["heap"]), kib(use["stack"]), kib(use["dma"]), kib(spare), "~" + kib(room - inside)])
+        rows.append([name, limits.get("remote_tracks", 2), *session, "-", kib(use["events"]),
+                     kib(use["heap"]), record, kib(use["stack"]), kib(use["dma"]), kib(spare),
+                     "~" + kib(room - inside)])
     table(["board, KiB of RAM", "tracks", "session", "TLS in it", "Opus", "rings", "events", "Python heap",
-           "loop stack", "DMA", "PSRAM free", "inside free"], rows)
+           "event in it", "loop stack", "DMA", "PSRAM free", "inside free"], rows)
 
 
 def flash_table(sound, text, frozen_bytes, report):

@@ -38,8 +38,8 @@ def session_bytes(board, say=quiet):
 
 
 def session_parts(board, say=quiet):
-    """{"total", "tls", "opus"}: bytes of linnet_session_size with the board's limits, and of its TLS arena and Opus'
-    state in them; linnet_session_init has worked with them."""
+    """{"total", "tls", "opus", "event"}: bytes of linnet_session_size with the board's limits, of its TLS arena and
+    Opus' state in them, and of linnet_poll_size; linnet_session_init has worked with them."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("LINNET_S")}
     tools = Toolchain({**env, "LINNET_OPUS": "fixed", "LINNET_VARIANT": "boards"}, say)
     limits = gen.defines(board)
@@ -67,5 +67,5 @@ def session_parts(board, say=quiet):
     if done.returncode:
         raise BuildError(f"{board['name']}: linnet_session_init refuses the limits and options of the board file "
                          f"({done.stdout.strip() or 'no size'}): see enum linnet_error in linnet.h")
-    total, _, tls, opus = map(int, done.stdout.split())
-    return {"total": total, "tls": tls, "opus": opus}
+    total, _, tls, opus, event = map(int, done.stdout.split())
+    return {"total": total, "tls": tls, "opus": opus, "event": event}

@@ -19,11 +19,14 @@ FIRST_APP_KIB = 64  # bootloader, partition table and the data partitions lie be
 FLASH_LEFT = 0.05  # of an app slot stays free, for the next version
 LOOP_STACK_KIB = 40  # of the media loop's thread: Opus encodes on it (measured peak: 25 KiB at 48 kHz)
 RING_MS, AHEAD_MS = 200, 20  # linnet_loop_open's defaults
+MESSAGE_BYTES, DATAGRAM_BYTES = 65536, 1500  # the core's defaults of message_bytes and datagram_bytes
 VFS_KIB = 1024
 HEAP_KIB = 256
 DMA_BYTES = 4092  # of one DMA buffer, ESP-IDF's limit
+FLASH_MIB = (2, 4, 8, 16, 32)  # sizes that ESP-IDF's Kconfig has
 PSRAM_LEFT_KIB = 256
 CODES = ("board-file", "board-json", "board-form", "board-name", "board-chip", "board-part", "board-rate", "board-dma",
+         "board-bits", "board-psram", "board-flash",
          "board-pin-missing", "board-pin-twice", "board-pin-absent", "board-pin-taken", "board-pin-careful",
          "board-source", "board-ram", "board-partition")
 
@@ -107,19 +110,43 @@ def check(board, path=None):
     found += _check_pins(board, chip)
     found += _check_sources(board)
     if board["family"] == "esp32":
+        found += _check_clocks(board, parts)
         found += _check_dma(board["audio"])
+        found += _check_chips(board)
         found += partitions(board)[1]
     return found
 
 
 def _check_dma(audio):
-    frame = 2 * audio.get("slot_bits", 32) // 8
-    frames = audio.get("dma_frames", 160)
-    if frames * frame <= DMA_BYTES:
-        return []
-    return [Finding("board-dma", "audio.dma_frames", f"audio.dma_frames: {frames} frames of {frame} bytes are more "
-                    f"than the {DMA_BYTES} bytes of a DMA buffer",
-                    f"Take at most {DMA_BYTES // frame}, and more dma_count.")]
+    """What linnet_i2s_dma_bytes (csrc/port/i2s_words.c) refuses when the sound of a call is started."""
+    slot, bits, rate = audio.get("slot_bits", 32), audio.get("in_bits", 16), audio["rate"]
+    frames, count = audio.get("dma_frames", 160), audio.get("dma_count", 4)
+    frame, found = 2 * slot // 8, []
+    if bits > slot:
+        found.append(Finding("board-bits", "audio.in_bits", f"audio.in_bits: a word of {slot} bits (slot_bits) has no "
+                             f"{bits} bits of microphone", f"Take in_bits {slot}, or slot_bits 32."))
+    if frames * frame > DMA_BYTES:
+        found.append(Finding("board-dma", "audio.dma_frames", f"audio.dma_frames: {frames} frames of {frame} bytes are "
+                             f"more than the {DMA_BYTES} bytes of a DMA buffer",
+                             f"Take at most {DMA_BYTES // frame}, and more dma_count."))
+    if frames * count * 1000 < AHEAD_MS * rate:
+        ahead = -(-AHEAD_MS * rate // 1000)
+        found.append(Finding("board-dma", "audio.dma_count", f"audio.dma_count: {count} buffers of {frames} frames are "
+                             f"less than the {AHEAD_MS} ms ({ahead} frames) that are kept ready for the speaker",
+                             f"With these dma_frames take a dma_count of {-(-ahead // frames)} or more."))
+    return found
+
+
+def _check_chips(board):
+    """The memories beside the processor: what gen.sdkconfig can name."""
+    found, sizes = [], [mib << 10 for mib in FLASH_MIB]
+    if board["psram_kib"] and "psram_mode" not in board:
+        found.append(Finding("board-psram", "psram_mode", f"psram_mode is missing, of the {board['psram_kib']} KiB of "
+                             "PSRAM", 'Write "quad" or "octal", as the datasheet of the module says.'))
+    if board["flash_kib"] not in sizes:
+        found.append(Finding("board-flash", "flash_kib", f"flash_kib: {board['flash_kib']} KiB is no size of flash "
+                             "that ESP-IDF knows", f"Take {', '.join(map(str, sizes))}: the largest that is not more."))
+    return found
 
 
 # --- parts ---
@@ -181,6 +208,19 @@ def _check_part(board, place, name, part):
         found.append(Finding("board-part", "audio.role", f"audio.role: {name} makes the clocks itself",
                              f'Write "role": "{part["role"]}".'))
     return found
+
+
+def _check_clocks(board, parts):
+    """A chip that waits for clocks needs a maker of them: one on clocks that both share, else one on each port."""
+    audio = board["audio"]
+    if audio.get("role") != "slave":
+        return []
+    names = [audio[place] for place in ("codec_in", "codec_out") if audio.get(place) in parts]
+    silent = sorted({name for name in names if parts[name].get("role") != "slave"})
+    if not silent or (audio.get("in_bck") is None and len(silent) < len(set(names))):
+        return []
+    return [Finding("board-part", "audio.role", f"audio.role: nobody makes the clocks, {board['mcu']} waits for them "
+                    f"as slave and so does {' and '.join(silent)}", 'Write "role": "master", or leave it out.')]
 
 
 # --- pins ---
@@ -313,18 +353,23 @@ def heap_bytes(board):
     return board["limits"].get("heap_kib", HEAP_KIB) << 10
 
 
+def event_bytes(board):
+    """linnet_poll_size: a data message or a datagram, whichever is larger, with what stands before it."""
+    limits = board["limits"]
+    return max(8 + limits.get("message_bytes", MESSAGE_BYTES), 24 + limits.get("datagram_bytes", DATAGRAM_BYTES))
+
+
 def memory(board, session_bytes):
-    """{"session", "rings", "events", "heap", "dma", "stack"}: bytes. The first four go to PSRAM where there is one."""
-    audio, limits = board["audio"], board["limits"]
-    ring = audio["rate"] * 2 * RING_MS // 1000
+    """{"session", "events", "heap", ...}: bytes. events: the ring of two and the one in the loop's hand; the one in
+    Python's hand is of the heap. A Raspberry Pi has rings of sound besides; an ESP32 has dma and stack, which are
+    inside even where PSRAM has the others: its loop moves sound between the DMA and the core."""
+    audio = board["audio"]
+    parts = {"session": session_bytes, "events": 3 * event_bytes(board) + 8192, "heap": heap_bytes(board)}
+    if board["family"] != "esp32":
+        return {**parts, "rings": 2 * (audio["rate"] * 2 * RING_MS // 1000)}
     frame = 2 * audio.get("slot_bits", 32) // 8
-    return {
-        "session": session_bytes, "rings": 2 * ring,
-        "events": 2 * limits.get("message_bytes", 65536) + 8192,
-        "heap": heap_bytes(board),
-        "dma": 2 * audio.get("dma_frames", 160) * audio.get("dma_count", 4) * frame,
-        "stack": LOOP_STACK_KIB << 10,
-    }
+    return {**parts, "dma": 2 * audio.get("dma_frames", 160) * audio.get("dma_count", 4) * frame,
+            "stack": LOOP_STACK_KIB << 10}
 
 
 def check_ram(board, session_bytes):
@@ -333,7 +378,7 @@ def check_ram(board, session_bytes):
         return []
     parts = memory(board, session_bytes)
     inside = (chip["ram_kib"] - chip["ram_system_kib"]) << 10
-    bulk = {name: parts[name] for name in ("session", "rings", "events", "heap")}
+    bulk = {name: parts[name] for name in ("session", "events", "heap")}
     fixed = {name: parts[name] for name in ("dma", "stack")}
     if board["psram_kib"]:
         rooms = [("its PSRAM", bulk, (board["psram_kib"] - PSRAM_LEFT_KIB) << 10), ("its internal RAM", fixed, inside)]
@@ -348,4 +393,8 @@ def check_ram(board, session_bytes):
                                  f"{room >> 10} KiB free ({most})",
                                  "Lower heap_kib, remote_tracks, jitter_packets, message_bytes, send_bytes or "
                                  "recv_bytes, whichever is largest."))
+    if event_bytes(board) > heap_bytes(board):
+        found.append(Finding("board-ram", "limits.heap_kib", f"limits.heap_kib: {heap_bytes(board) >> 10} KiB do not "
+                             f"hold the {-(-event_bytes(board) >> 10)} KiB in which Python takes the core's largest event",
+                             "Raise heap_kib, or lower message_bytes."))
     return found

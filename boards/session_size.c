@@ -1,7 +1,7 @@
 /* What a session of a board's limits takes on this machine, compiled with its board.h by boards/measure.py:
  *
- *     session_size WORD...     the words of linnet.h's cfg; prints the bytes, whether session_init works with them, and
- *                              how many of the bytes are the TLS arena and the state of Opus */
+ *     session_size WORD...     the words of linnet.h's cfg; prints the bytes, whether session_init works with them, how
+ *                              many of the bytes are the TLS arena and the state of Opus, and an event's bytes */
 #include "board.h"
 #include "codec.h"
 #include "linnet.h"
@@ -12,7 +12,7 @@ enum { WORDS = 11 };
 
 int main(int argc, char **argv) {
     uint8_t cfg[4 * WORDS] = {0}, seed[48] = {7};
-    int i, k, size;
+    int i, k, size, event = 0;
     size_t tracks;
     void *mem;
     for (i = 0; i + 1 < argc && i < WORDS; i++) {
@@ -23,9 +23,13 @@ int main(int argc, char **argv) {
     mem = size > 0 ? malloc((size_t)size) : NULL;
     if (!mem) return 1;
     i = linnet_session_init(mem, (size_t)size, cfg, sizeof cfg, seed, sizeof seed);
-    if (i == 0) linnet_session_wipe(linnet_session_at(mem));
+    if (i == 0) {
+        event = linnet_poll_size(linnet_session_at(mem));
+        linnet_session_wipe(linnet_session_at(mem));
+    }
     free(mem);
     tracks = argc > 2 ? strtoul(argv[2], NULL, 10) : 2;
-    printf("%d %d %d %zu\n", size, i, LINNET_TLS_ARENA, linnet_encoder_size() + tracks * linnet_decoder_size());
+    printf("%d %d %d %zu %d\n", size, i, LINNET_TLS_ARENA, linnet_encoder_size() + tracks * linnet_decoder_size(),
+           event);
     return i < 0;
 }

@@ -38,6 +38,13 @@ def test_the_made_up_board_is_sound():
     (changed(audio__codec_in="xu316_lite", audio__rate=16000), "board-part", "audio.role", ("slave",)),
     (changed(audio__codec_in="inmp441", audio__slot_bits=16), "board-part", "audio.slot_bits", ("16", "32")),
     (changed(audio__dma_frames=1000), "board-dma", "audio.dma_frames", ("4092", "511")),
+    (changed(audio__dma_frames=160, audio__dma_count=None), "board-dma", "audio.dma_count", ("20 ms", "960", "6")),
+    (changed(audio__slot_bits=16), "board-bits", "audio.in_bits", ("24", "16", "slot_bits")),
+    (changed(audio__role="slave"), "board-part", "audio.role", ("clocks", "master")),
+    (changed(audio__codec_in="xu316_lite", audio__rate=16000, audio__role="slave"), "board-part", "audio.role",
+     ("es8311", "clocks")),
+    (changed(psram_mode=None), "board-psram", "psram_mode", ("2048", "quad", "octal")),
+    (changed(flash_kib=12288), "board-flash", "flash_kib", ("12288", "8192", "16384")),
     (changed(mcu="esp32s9"), "board-chip", "mcu", ("esp32s9", "esp32s3")),
     (changed(family="rpi"), "board-chip", "mcu", ("esp32s3", "bcm2711")),
     (changed(sources=[]), "board-source", "audio.bck", ("no source", "schematic")),
@@ -84,6 +91,19 @@ def test_limits_that_do_not_fit_are_told_with_the_largest_first():
     assert [(each.code, each.place) for each in found] == [("board-ram", "limits")]
     assert "PSRAM" in found[0].cause and "(heap 1900 KiB, session 200 KiB" in found[0].cause
     assert rules.check_ram(changed(limits__heap_kib=900), 200 << 10) == []
+
+
+def test_a_record_that_python_s_heap_does_not_hold_is_told():
+    found = rules.check_ram(changed(limits__heap_kib=64, limits__message_bytes=65536), 200 << 10)
+    assert [(each.code, each.place) for each in found] == [("board-ram", "limits.heap_kib")]
+    assert "65 KiB" in found[0].cause and "message_bytes" in found[0].cure
+    assert rules.check_ram(changed(limits__heap_kib=66, limits__message_bytes=65536), 200 << 10) == []
+
+
+def test_an_i2s_loop_has_no_rings_and_a_raspberry_pi_has_two():
+    """200 ms each at 48 kHz; a loop with the machine's device moves sound between the DMA and the core."""
+    assert "rings" not in rules.memory(SOUND, 0)
+    assert rules.memory(rules.load(rules.find("pi_usb"))[0], 0)["rings"] == 2 * 19200
 
 
 def test_without_psram_everything_has_to_fit_inside():

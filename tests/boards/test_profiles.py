@@ -160,3 +160,12 @@ def test_a_session_lives_with_each_board_s_limits_and_fits_its_ram():
         size = measure.session_bytes(board)
         assert 50_000 < size < 300_000
         assert rules.check_ram(board, size) == []
+
+
+@pytest.mark.parametrize("message_bytes", [1200, 16384, None])
+def test_the_ram_table_knows_how_large_an_event_of_the_core_is(message_bytes):
+    """linnet_poll_size: the loop has a ring of two and the one in its hand, Python has one in its heap."""
+    board = changed(limits__message_bytes=message_bytes)
+    event = measure.session_parts(board)["event"]
+    assert rules.event_bytes(board) == event
+    assert rules.memory(board, 0)["events"] == 3 * event + 8192
