@@ -150,6 +150,23 @@ async def test_errors_that_linnet_answers_reach_a_wheel_caller(join, linnet):
 
 
 @pytest.mark.asyncio
+async def test_an_answer_over_the_limit_of_the_channel_is_told_at_once(join, linnet):
+    badge, ann = await pair(linnet, join, options={"send_buffer": 8192})
+
+    def refuse(call):
+        raise RpcError(2000, "no", LIMIT_TEXT)
+
+    badge.answer_rpc("long", lambda call: LIMIT_TEXT)
+    badge.answer_rpc("refuse", refuse)
+    badge.answer_rpc("short", lambda call: "fits")
+    started = time.monotonic()
+    errors = [await failure_of(ann.call_rpc(badge.identity, name, timeout_s=10)) for name in ("long", "refuse")]
+    assert [error.code for error in errors] == [Code.RESPONSE_PAYLOAD_TOO_LARGE, 2000]
+    assert await ann.call_rpc(badge.identity, "short") == "fits"
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.asyncio
 async def test_long_error_texts_are_cut_at_a_character(join, linnet):
     badge, ann = await pair(linnet, join)
 
