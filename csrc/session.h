@@ -63,7 +63,9 @@ typedef struct {
 } session_track_t;
 
 typedef struct {
-    uint32_t ssrc; /* 0 = not publishing */
+    uint32_t ssrc;        /* 0 = not publishing */
+    uint32_t first, last; /* SSRCs of this session, 0 = none yet */
+    uint32_t leaving;     /* the one before `last`, while its BYE has not left */
     uint32_t timestamp_base;
     uint64_t muted_samples;
     uint16_t sequence;

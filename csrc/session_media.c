@@ -23,6 +23,29 @@ void linnet_session_media_init(linnet_session_t *s) {
 
 /* --- commands --- */
 
+/* The place in SRTP of a source that has ended. RTCP's own SSRC keeps its index whatever it is equal to. */
+static void forget(linnet_session_t *s, uint32_t ssrc) {
+    if (s->has_media && ssrc != s->rtcp_ssrc) linnet_srtp_forget(&s->srtp_out, ssrc);
+}
+
+/* A source that another one replaced has lost its packet index: to send from it again would use a keystream twice
+ * (RFC 3711 9.1). Each new SSRC lies further from the first than those before, so one number tells which are spent. */
+static int is_spent(const session_publish_t *p, uint32_t ssrc) {
+    return p->first && ssrc - p->first <= p->last - p->first;
+}
+
+static void start_source(linnet_session_t *s, uint32_t ssrc) {
+    session_publish_t *p = &s->publish;
+    if (p->leaving) forget(s, p->leaving); /* nothing could leave since: no BYE for it */
+    p->leaving = s->has_media ? p->last : 0;
+    if (!p->first) p->first = ssrc;
+    p->last = ssrc;
+    /* RFC 3550 5.1: random start; below 2^15 so that no peer misjudges the first rollover. */
+    p->sequence = (uint16_t)(linnet_random_u32(&s->rng) & 0x7fff);
+    p->timestamp_base = linnet_random_u32(&s->rng);
+    linnet_rtcp_send_init(&s->send_stats, ssrc, 48000);
+}
+
 int linnet_session_publish(linnet_session_t *s, wire_in_t *in) {
     session_publish_t *p = &s->publish;
     uint32_t ssrc = wire_u32le(in);
@@ -34,12 +57,12 @@ int linnet_session_publish(linnet_session_t *s, wire_in_t *in) {
     wire_skip(in, 1);
     mid = wire_take(in, wire_u8(in));
     if (!wire_ok(in) || payload_type > 127 || mid.len > LINNET_MID_MAX) return LINNET_ERR_ARG;
+    if (ssrc && ssrc != p->last) {
+        if (is_spent(p, ssrc)) return LINNET_ERR_ARG;
+        start_source(s, ssrc);
+    }
     if (ssrc != p->ssrc) {
-        /* RFC 3550 5.1: random start; below 2^15 so that no peer misjudges the first rollover. */
-        p->sequence = (uint16_t)(linnet_random_u32(&s->rng) & 0x7fff);
-        p->timestamp_base = linnet_random_u32(&s->rng);
         p->has_sent = 0;
-        linnet_rtcp_send_init(&s->send_stats, ssrc, 48000);
         linnet_rtx_init(&s->rtx);
         s->rtp_n = 0;
     }
@@ -327,32 +350,57 @@ static int poll_nack(linnet_session_t *s, uint8_t *buf, size_t cap) {
     return 0;
 }
 
+/* What cannot be protected is dropped: the next report may be. */
+static int seal_rtcp(linnet_session_t *s, linnet_rtcp_compound_t *c, uint8_t *buf, size_t cap) {
+    int n;
+    c->cname.data = cname;
+    c->cname.len = sizeof cname;
+    n = linnet_rtcp_build(c, s->now, buf, cap);
+    if (n > 0) n = linnet_srtcp_protect(&s->srtp_out, buf, (size_t)n, cap);
+    if (n <= 0) {
+        s->counts.dropped_rtcp++;
+        return 0;
+    }
+    s->counts.rtcp_sent++;
+    return n;
+}
+
+/* RFC 3550 8.2: a source says BYE when another one takes its place. */
+static int poll_leaving(linnet_session_t *s, uint8_t *buf, size_t cap) {
+    session_publish_t *p = &s->publish;
+    linnet_rtcp_compound_t c;
+    int n;
+    if (!p->leaving) return 0;
+    memset(&c, 0, sizeof c);
+    c.ssrc = p->leaving;
+    c.bye = 1;
+    n = seal_rtcp(s, &c, buf, cap);
+    forget(s, p->leaving);
+    p->leaving = 0;
+    return n;
+}
+
 static int build_rtcp(linnet_session_t *s, int bye, uint8_t *buf, size_t cap) {
     linnet_rtcp_recv_stats_t *sources[LINNET_TRACKS_MAX];
     linnet_rtcp_compound_t c;
     size_t i, n_sources = 0;
-    int n;
     for (i = 0; i < s->config.tracks; i++) {
         if (s->track[i].ssrc && s->track[i].is_heard) sources[n_sources++] = &s->track[i].recv;
     }
     memset(&c, 0, sizeof c);
     c.ssrc = s->publish.ssrc ? s->publish.ssrc : s->rtcp_ssrc;
-    c.cname.data = cname;
-    c.cname.len = sizeof cname;
     c.send = s->publish.has_sent ? &s->send_stats : NULL;
     c.recv = sources;
     c.n_recv = n_sources;
     c.bye = (uint8_t)bye;
-    n = linnet_rtcp_build(&c, s->now, buf, cap);
-    if (n > 0) n = linnet_srtcp_protect(&s->srtp_out, buf, (size_t)n, cap);
-    if (n > 0) s->counts.rtcp_sent++;
-    return n;
+    return seal_rtcp(s, &c, buf, cap);
 }
 
 int linnet_session_media_poll(linnet_session_t *s, uint8_t *buf, size_t cap) {
     int n;
     if (!s->has_media) return 0;
-    n = poll_rtp(s, buf, cap);
+    n = poll_leaving(s, buf, cap);
+    if (n == 0) n = poll_rtp(s, buf, cap);
     if (n == 0) n = poll_nack(s, buf, cap);
     /* Every poll comes here: random bits are drawn only when a report is due. */
     if (n == 0 && s->now >= linnet_rtcp_timer_deadline(&s->rtcp_timer) &&

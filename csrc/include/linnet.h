@@ -44,7 +44,9 @@ enum linnet_in {
     LINNET_IN_ICE_RESTART = 5, /* nothing; answers with a new LINNET_OUT_LOCAL */
     LINNET_IN_PUBLISH =
         6, /* u32 ssrc (0 = stop sending), u8 payload_type, u8 audio_level_id, u8 mid_id, u8 0,
-                                       STR mid */
+                                       STR mid. Every new ssrc lies further from the session's first than all before
+                                       (modulo 2^32): the SRTP index of what another one replaced is forgotten, so it
+                                       may never come back */
     LINNET_IN_MUTE = 7, /* u8 muted: no RTP leaves while 1 */
     LINNET_IN_TRACK =
         8, /* u8 slot, u8 payload_type, u16 gain (Q12, 0 = 4096 = unity), u32 ssrc (0 = free the slot) */

@@ -104,6 +104,11 @@ static linnet_srtp_stream_t *claim(linnet_srtp_t *srtp, uint32_t ssrc,
     return oldest;
 }
 
+void linnet_srtp_forget(linnet_srtp_t *srtp, uint32_t ssrc) {
+    linnet_srtp_stream_t *stream = find(srtp, ssrc);
+    if (stream) memset(stream, 0, sizeof *stream);
+}
+
 static void touch(linnet_srtp_t *srtp, linnet_srtp_stream_t *stream) {
     if (++srtp->stamp == 0) srtp->stamp = 1;
     stream->used = srtp->stamp;

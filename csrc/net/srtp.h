@@ -83,6 +83,9 @@ int linnet_srtp_init(linnet_srtp_t *srtp, int profile, const uint8_t *key, const
  */
 int linnet_srtp_protect(linnet_srtp_t *srtp, uint8_t *packet, size_t len, size_t cap);
 int linnet_srtcp_protect(linnet_srtp_t *srtp, uint8_t *packet, size_t len, size_t cap);
+/* A sender's SSRC that has ended gives its place back. Its packet indices are forgotten with it, so
+ * the caller must never protect a packet of that SSRC again. */
+void linnet_srtp_forget(linnet_srtp_t *srtp, uint32_t ssrc);
 
 /* In place: new length, LINNET_ERR_PACKET, or LINNET_ERR_AUTH; each with its counter. After an
  * error the content of packet[] is unspecified and must not be used. */

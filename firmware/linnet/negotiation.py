@@ -34,6 +34,7 @@ class Negotiation:
         self._offer_id = 0
         self._offered = 0  # sections in the newest offer; more may have been added since
         self._answered_id = 0
+        self._ssrc = int.from_bytes(rand_bytes(4), "big")  # the last one given to a microphone
         self._remote_ufrag = ""
         self._waiting_candidates = []
         self._known_candidates = set()
@@ -51,7 +52,9 @@ class Negotiation:
 
     def add_microphone(self, cid):
         """A sending section for the track `cid`: one that an earlier track left, or a new one."""
-        ssrc = int.from_bytes(rand_bytes(4), "big") | 1
+        # Upwards from a random start: the core takes none that it may have had before.
+        self._ssrc = (self._ssrc + 1 + rand_bytes(1)[0]) & 0xFFFFFFFF or 1
+        ssrc = self._ssrc
         for section in self.local.sections:
             if section.kind == "audio" and section.direction == "inactive" and not section.cid:
                 section.direction, section.cid, section.ssrc = "sendonly", cid, ssrc

@@ -356,6 +356,19 @@ def test_a_sender_never_forgets_a_source_to_make_room(c, profile):
 
 
 @both
+def test_a_source_that_is_forgotten_gives_its_place_and_no_other(c, profile):
+    sender = Srtp(c, profile)
+    for ssrc in range(5 * STREAMS):
+        if ssrc >= STREAMS:
+            c.lib.linnet_srtp_forget(sender.srtp, ssrc - STREAMS + 1)
+        assert isinstance(sender.protect(rtp(1, ssrc=ssrc)), bytes)
+    c.lib.linnet_srtp_forget(sender.srtp, 12345)
+    assert sender.protect(rtp(1, ssrc=5 * STREAMS)) == ERR_LIMIT
+    for kept in (0, 4 * STREAMS + 1, 5 * STREAMS - 1):
+        assert sender.protect(rtp(1, ssrc=kept)) == ERR_STATE, "its index is known"
+
+
+@both
 def test_the_last_index_of_a_key_is_the_last(c, profile):
     sender, receiver = two(c, profile)
     for end in (sender, receiver):
