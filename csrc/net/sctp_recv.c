@@ -129,6 +129,11 @@ static void clear_received(linnet_sctp_t *s, uint32_t tsn) {
     s->received[tsn % LINNET_SCTP_TSN_WINDOW / 32] &= ~(1u << tsn % 32);
 }
 
+/* Its bit is in the window. What is held can be so far behind cum that serial numbers say "after". */
+static int is_ahead(const linnet_sctp_t *s, uint32_t tsn) {
+    return tsn != s->cum && tsn - s->cum < LINNET_SCTP_TSN_WINDOW;
+}
+
 static void advance_cum(linnet_sctp_t *s) {
     while (s->cum != s->highest && is_received(s, s->cum + 1)) clear_received(s, ++s->cum);
 }
@@ -386,7 +391,7 @@ static void settle(linnet_sctp_t *s) {
 static int renege(linnet_sctp_t *s, uint32_t tsn) {
     uint16_t before = NO_BLOCK, chunk;
     if (s->held != NO_BLOCK && tsn_after(at(s, s->held_tail)->tsn, tsn) &&
-        tsn_after(at(s, s->held_tail)->tsn, s->cum)) {
+        is_ahead(s, at(s, s->held_tail)->tsn)) {
         for (chunk = s->held; chunk != s->held_tail; chunk = at(s, chunk)->next_message)
             before = chunk;
         unlink_held(s, before, chunk);
@@ -536,14 +541,14 @@ int linnet_sctp_on_forward_tsn(linnet_sctp_t *s, wire_in_t body) {
     s->counters.forward_tsn_in++;
     s->flags |= DUE_SACK;
     if (!tsn_after(to, s->cum)) return 0; /* old: the SACK says so (RFC 3758 3.6) */
-    if (to - s->cum >= LINNET_SCTP_TSN_WINDOW) {
-        s->counters.drop_window++;
-        return 0;
-    }
-    while (s->cum != to) {
+    while (s->cum != to && s->cum != s->highest) {
         if (!is_received(s, ++s->cum)) s->counters.skipped_in++;
         clear_received(s, s->cum);
     }
+    /* Behind the highest nothing was received, so no bit is set: however far the peer goes, that
+     * costs no more than one window. */
+    s->counters.skipped_in += to - s->cum;
+    s->cum = to;
     if (tsn_after(s->cum, s->highest)) s->highest = s->cum;
     drop_passed(s);
     while (wire_left(&body) >= 4) {

@@ -4,7 +4,9 @@ import os
 import struct
 
 import pytest
-from sctp_lib import DATA, FORWARD_TSN, S, Scripted, World, chunk, chunks_of, lib, sack_chunk, sack_of, types_of
+from sctp_lib import (
+    DATA, FORWARD_TSN, S, Scripted, World, chunk, chunks_of, data_chunk, lib, sack_chunk, sack_of, types_of,
+)
 
 SEEDS = int(os.environ.get("LINNET_SEEDS", "200"))
 
@@ -365,6 +367,33 @@ def test_forward_tsn_spares_a_message_that_misses_nothing_yet():
     peer.give(chunk(FORWARD_TSN, 0, struct.pack("!I", 1001)))  # 1000 given up, 1001 counted as acknowledged
     peer.give(peer.data(flags=5, payload=b"and ends"))
     assert peer.end.recv()[2] == b"begins, and ends"
+
+
+@pytest.mark.parametrize("first", [1000, 2**32 - 3000, 2**31 - 3000], ids=["", "past 2^32", "past 2^31"])
+@pytest.mark.parametrize("jump", [4095, 4096, 5000, 100_000, 2**31 - 1])
+def test_forward_tsn_may_pass_more_than_a_window(jump, first):
+    """An outage may cost a sender any number of lossy messages; what is reliable comes after it all the same."""
+    def tsn(n):
+        return (first + n) % 2**32
+
+    peer = Scripted(tsn=first)
+    lost = data_chunk(tsn(0), stream=0, ssn=0), data_chunk(tsn(1), stream=2, ssn=0)
+    peer.give(data_chunk(tsn(2), stream=2, ssn=1, payload=b"waits"), data_chunk(tsn(3), stream=3, flags=2))
+    assert peer.end.recv() is None
+    peer.give(chunk(FORWARD_TSN, 0, struct.pack("!IHHHH", tsn(jump - 1), 0, 0, 2, 0)))
+    assert sack_of(peer.answers())[::2] == (tsn(jump - 1), [])
+    assert [m[2] for m in peer.end.recv_all()] == [b"waits"]
+    assert peer.end.s.n_free == peer.end.s.n_blocks, "nothing that was passed is kept"
+    assert peer.end.counters.skipped_in == jump - 2
+    peer.give(*lost)
+    assert peer.end.counters.duplicates_in == 2 and peer.end.recv() is None
+    # The window begins anew: its last TSN is taken, the one behind it is not.
+    peer.give(data_chunk(tsn(jump + 4094), flags=7, payload=b"last"), data_chunk(tsn(jump + 4095), flags=7))
+    assert [m[2] for m in peer.end.recv_all()] == [b"last"] and peer.end.counters.drop_window == 1
+    peer.answers()
+    peer.give(data_chunk(tsn(jump), stream=0, ssn=1, payload=b"reliable"))
+    assert peer.end.recv()[2] == b"reliable"
+    assert sack_of(peer.answers())[::2] == (tsn(jump), [(4094, 4094)])
 
 
 def test_old_forward_tsn_only_repeats_the_sack():
