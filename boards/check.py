@@ -1,6 +1,7 @@
 """Everything about boards that can be known without a board and without ESP-IDF: `make -C boards/esp32 check`.
 
     python -m boards.check [BOARD...]     (all of them, or names, or paths to your own .json)
+    python -m boards.check --only-fit BOARD...     (RAM and app slot alone, before a build; the text as committed)
 
 Validates the profiles, compiles the firmware's C for the ESP32-S3, reads and compiles what the manifest freezes,
 measures a session with each board's limits, holds RAM and partitions against it, and prints the tables. A compiler for
@@ -57,6 +58,14 @@ def read_boards(names, report):
     return found
 
 
+def committed():
+    return json.loads(MEASURED.read_text(encoding="utf-8"))
+
+
+def app_bytes(board, text, frozen_bytes):
+    return (rules.catalogue()[0][board["mcu"]]["app_base_kib"] << 10) + sum(text.values()) + frozen_bytes
+
+
 def measure_text(esp32, report):
     """{part: bytes} for the flash, measured now if a compiler is there, else as it was committed."""
     try:
@@ -64,10 +73,10 @@ def measure_text(esp32, report):
     except compile_s3.MissingToolchain as error:
         report.skip(f"no compiler for the ESP32-S3: {error}")
         print(f"  text as measured before: {gen.shown(MEASURED)}")
-        return json.loads(MEASURED.read_text(encoding="utf-8"))["text"]
+        return committed()["text"]
     except BuildError as error:
         report.error(str(error))
-        return json.loads(MEASURED.read_text(encoding="utf-8"))["text"]
+        return committed()["text"]
     for name, (count, size) in parts.items():
         print(f"  {name:10} {count:4} file{'s' if count > 1 else ''}  {size:9,} bytes")
     print(f"  compiler: {compiler}, -Os; port once for each of {', '.join(esp32)}")
@@ -127,12 +136,11 @@ def ram_table(sound, report):
 
 def flash_table(sound, text, frozen_bytes, report):
     rows = []
-    ours = sum(text.values())
     for name, (board, path) in sound.items():
         if board["family"] != "esp32":
             continue
         base = rules.catalogue()[0][board["mcu"]]["app_base_kib"] << 10
-        app = base + ours + frozen_bytes
+        app = app_bytes(board, text, frozen_bytes)
         report.findings(rules.check_flash(board, app), path)
         made = {row[0]: row[4] for row in rules.partitions(board)[0]}
         rows.append([name, board["flash_kib"], "~" + kib(base), kib(text["core"] + text["port"] + text["module"]),
@@ -141,6 +149,21 @@ def flash_table(sound, text, frozen_bytes, report):
                      kib(made["vfs"])])
     table(["board, KiB of flash", "flash", "MicroPython", "Linnet", "Opus", "Mbed TLS", "nanopb", "frozen", "app",
            "slot, twice", "free", "files"], rows)
+
+
+def does_fit(name):
+    """Whether RAM and app slot hold a board, with a sentence for each that does not."""
+    path, figures = rules.find(name), committed()
+    board, findings = rules.load(path)
+    found = [finding for finding in findings if finding.severity == "error"]
+    if not found and board["family"] == "esp32":
+        try:
+            found = rules.check_ram(board, measure.session_bytes(board, say))
+        except BuildError as error:
+            say(f"error: {error}")
+            return False
+        found += rules.check_flash(board, app_bytes(board, figures["text"], figures["frozen"]))
+    return gen.told(found, path)
 
 
 def run(names, out_measured=None):
@@ -171,6 +194,8 @@ def run(names, out_measured=None):
 def main(argv):
     update = "--measured" in argv
     names = [name for name in argv if not name.startswith("-")] or rules.names()
+    if "--only-fit" in argv:
+        return 0 if all([does_fit(name) for name in names]) else 1
     return run(names, MEASURED if update else None)
 
 

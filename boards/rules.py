@@ -395,6 +395,6 @@ def check_ram(board, session_bytes):
                                  "recv_bytes, whichever is largest."))
     if event_bytes(board) > heap_bytes(board):
         found.append(Finding("board-ram", "limits.heap_kib", f"limits.heap_kib: {heap_bytes(board) >> 10} KiB do not "
-                             f"hold the {-(-event_bytes(board) >> 10)} KiB in which Python takes the core's largest event",
+                             f"hold the {-(-event_bytes(board) >> 10)} KiB in which Python takes an event of the core",
                              "Raise heap_kib, or lower message_bytes."))
     return found

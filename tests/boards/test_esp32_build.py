@@ -63,17 +63,60 @@ def test_each_missing_tool_has_its_own_line(tmp_path):
     assert "submodules" in done.stderr
 
 
-def test_the_makefile_hands_the_board_to_micropython_s_build(tmp_path):
-    """A pretended MicroPython prints what it was asked for; the board's files must be there by then."""
-    idf, mpy = fake_idf(tmp_path / "idf", "5.4"), tmp_path / "mpy"
-    for folder in ("ports/esp32", "mpy-cross", "lib/micropython-lib"):
-        (mpy / folder).mkdir(parents=True)
+def fake_builder(folder, makefile):
+    """The environment of a board's build with pretended tools; `makefile` is that of MicroPython's ESP32 port."""
+    idf, mpy = fake_idf(folder / "idf", "5.4"), folder / "mpy"
+    for name in ("ports/esp32", "mpy-cross", "lib/micropython-lib"):
+        (mpy / name).mkdir(parents=True)
     (mpy / "lib" / "micropython-lib" / "README.md").write_text("")
     (mpy / "mpy-cross" / "Makefile").write_text("all:\n")
-    (mpy / "ports" / "esp32" / "Makefile").write_text(
-        "all deploy monitor:\n\t@echo $@ BOARD=$(BOARD) DIR=$(BOARD_DIR) MODULES=$(USER_C_MODULES) "
+    (mpy / "ports" / "esp32" / "Makefile").write_text(makefile)
+    return {"IDF_PATH": str(idf), "PATH": fake_tools(folder / "bin"), "MPY_DIR": str(mpy)}
+
+
+@pytest.mark.parametrize("target", ["firmware", "flash", "monitor"])
+def test_a_board_that_is_not_named_is_missed_before_any_tool(target):
+    done = make(target)
+    told = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode and len(told) == 1
+    assert told[0].startswith("BOARD is not set.") and "s3_devkitc" in told[0]
+
+
+def test_the_help_is_what_a_person_types():
+    """Up to the first line that is no comment."""
+    told = make("help").stdout.splitlines()
+    assert told[0].startswith("Firmware for ESP32-S3") and told[-1].startswith("SECURE ")
+    assert not any("One after the other" in line for line in told)
+
+
+@pytest.mark.parametrize(("old", "new", "code", "words"), [
+    ('"heap_kib": 1024', '"heap_kib": 16384', "board-ram", "heap 16384 KiB"),
+    ('"vfs_kib": 1024', '"vfs_kib": 1024, "app_kib": 1024', "board-partition", "an app slot of 1024 KiB is too small"),
+])
+def test_a_board_that_does_not_fit_is_not_built(tmp_path, old, new, code, words):
+    environment = fake_builder(tmp_path, "all deploy:\n\t@echo $@\n")
+    board = tmp_path / f"fit{os.getpid()}.json"
+    text = rules.find("xiao_s3_respeaker").read_text().replace('"xiao_s3_respeaker"', f'"{board.stem}"')
+    assert old in text
+    try:
+        for target, name in (("firmware", "all"), ("flash", "deploy")):
+            board.write_text(text.replace(old, new))
+            done = make(target, f"BOARD={board}", **environment)
+            assert done.returncode and name not in done.stdout.split(), done.stdout
+            [told] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+            assert f"[{code}]" in told and words in told and str(board) in told
+            board.write_text(text)
+            done = make(target, f"BOARD={board}", **environment)
+            assert done.returncode == 0 and done.stdout.split() == [name], done.stderr
+    finally:
+        shutil.rmtree(rules.REPO / "build" / "esp32" / board.stem, ignore_errors=True)
+
+
+def test_the_makefile_hands_the_board_to_micropython_s_build(tmp_path):
+    """A pretended MicroPython prints what it was asked for; the board's files must be there by then."""
+    environment = fake_builder(
+        tmp_path, "all deploy monitor:\n\t@echo $@ BOARD=$(BOARD) DIR=$(BOARD_DIR) MODULES=$(USER_C_MODULES) "
         "MANIFEST=$(FROZEN_MANIFEST) PORT=$(PORT)\n\t@ls $$LINNET_OUT\n")
-    environment = {"IDF_PATH": str(idf), "PATH": fake_tools(tmp_path / "bin"), "MPY_DIR": str(mpy)}
     for target, name in (("firmware", "all"), ("flash", "deploy"), ("monitor", "monitor")):
         done = make(target, "BOARD=s3_box3", "PORT=/dev/ttyX", **environment)
         assert done.returncode == 0, done.stderr
@@ -87,16 +130,10 @@ def test_the_makefile_hands_the_board_to_micropython_s_build(tmp_path):
 
 def test_changed_settings_are_settled_anew(tmp_path):
     """ESP-IDF keeps what its first build settled in BUILD/sdkconfig, whatever the defaults say later: SECURE=1 too."""
-    idf, mpy = fake_idf(tmp_path / "idf", "5.4"), tmp_path / "mpy"
-    for folder in ("ports/esp32", "mpy-cross", "lib/micropython-lib"):
-        (mpy / folder).mkdir(parents=True)
-    (mpy / "lib" / "micropython-lib" / "README.md").write_text("")
-    (mpy / "mpy-cross" / "Makefile").write_text("all:\n")
-    (mpy / "ports" / "esp32" / "Makefile").write_text(
-        "all:\n\t@mkdir -p $(BUILD); test -f $(BUILD)/sdkconfig && echo kept || echo anew; touch $(BUILD)/sdkconfig\n")
+    environment = fake_builder(tmp_path, "all:\n\t@mkdir -p $(BUILD); test -f $(BUILD)/sdkconfig && echo kept || "
+                               "echo anew; touch $(BUILD)/sdkconfig\n")
     board = tmp_path / f"try{os.getpid()}.json"
     text = rules.find("s3_box3").read_text()
-    environment = {"IDF_PATH": str(idf), "PATH": fake_tools(tmp_path / "bin"), "MPY_DIR": str(mpy)}
 
     def build(text, *more):
         board.write_text(text.replace('"s3_box3"', f'"{board.stem}"'))
