@@ -121,10 +121,11 @@ class Board:
         if "42" not in text:
             raise self._no_answer(f"it said {text[-80:]!r}")
 
-    def run(self, script, timeout_s, mount=None):
-        """What `script`, a file, printed on the board. ScriptFailed if it ended with an exception there."""
+    def run(self, script, timeout_s, mount=None, when=None):
+        """What `script`, a file, printed on the board. ScriptFailed if it ended with an exception there.
+        when=(b"words", action) acts once the script has printed the words."""
         where = ["mount", str(mount)] if mount else []
-        return self._retried(lambda: self._mpremote([*where, "run", str(script)], timeout_s))
+        return self._retried(lambda: self._mpremote([*where, "run", str(script)], timeout_s, when))
 
     @contextlib.contextmanager
     def line(self, script):
@@ -163,7 +164,7 @@ class Board:
     def is_alive(self):
         return os.path.exists(self.entry["device"])
 
-    def _mpremote(self, arguments, timeout_s):
+    def _mpremote(self, arguments, timeout_s, when=None):
         command = [sys.executable, "-m", "mpremote", "connect", self.address, *arguments]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT) as process:
@@ -171,7 +172,7 @@ class Board:
             reader = threading.Thread(target=self._read, args=(process.stdout, output), daemon=True)
             reader.start()
             try:
-                self._watch(process, output, timeout_s)
+                self._watch(process, output, timeout_s, when)
             finally:
                 if process.poll() is None:
                     process.kill()
@@ -183,13 +184,16 @@ class Board:
         while data := os.read(stream.fileno(), 4096):
             output += data
 
-    def _watch(self, process, output, timeout_s):
+    def _watch(self, process, output, timeout_s, when):
         """Until mpremote ends. A board that starts anew in the middle would leave it waiting for ever."""
         end = time.monotonic() + timeout_s
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.05)
                 return
+            if when and when[0] in output:
+                when[1]()
+                when = None
             if BANNER.search(output):
                 raise self._rebooted("its start message came in the middle of a script")
             if not self.is_alive():

@@ -98,6 +98,7 @@ class Link:
         self.is_over = False
         self.greeted = False
         self.unsent = 0
+        self.undelivered = 0  # datagrams to the board: the line was full of others
         self.frames = 0  # that came
         self.datagrams = [0, 0]  # to the board, from it
         self.bytes = [0, 0]
@@ -290,6 +291,8 @@ class Link:
             if len(data) + 20 <= FRAME_MAX and len(self._outgoing) < BACKLOG:
                 self.datagrams[0] += 1
                 self.send("d", put_addr(*source[:2]) + data)
+            else:
+                self.undelivered += 1
 
     async def _connect(self, number, port, host):
         try:

@@ -1,7 +1,6 @@
 """What the rig says when a board fails in the middle; on the emulated boards, where failing is cheap."""
 
 import asyncio
-import threading
 import time
 
 import pytest
@@ -26,26 +25,29 @@ def script(tmp_path, text):
     return path
 
 
-def after(seconds, action):
-    timer = threading.Timer(seconds, action)
-    timer.start()
-    return timer
-
-
 def test_a_board_that_reboots_in_the_middle_is_told_apart_from_a_failed_test(board, tmp_path):
-    after(1.5, board.press_reset)
-    began = time.monotonic()
+    pressed = []
+
+    def press():
+        pressed.append(time.monotonic())
+        board.press_reset()
+
     with pytest.raises(RigFault) as caught:
-        board.run(script(tmp_path, LONG), 30)
+        board.run(script(tmp_path, LONG), 60, when=(b"begun", press))
     assert caught.value.code == "rebooted" and board.name in caught.value.cause
-    assert time.monotonic() - began < 15 and board.retries == 0
+    assert len(pressed) == 1 and time.monotonic() - pressed[0] < 15 and board.retries == 0
 
 
 def test_a_board_whose_power_fails_in_the_middle_is_told_apart(board, tmp_path):
-    after(1.5, board.crash)
+    pulled = []
+
+    def pull():
+        pulled.append(board.is_alive())
+        board.crash()
+
     with pytest.raises(RigFault) as caught:
-        board.run(script(tmp_path, LONG), 30)
-    assert caught.value.code == "rebooted"
+        board.run(script(tmp_path, LONG), 60, when=(b"begun", pull))
+    assert caught.value.code == "rebooted" and pulled == [True]
 
 
 def test_a_script_that_does_not_end_is_given_up_with_its_last_words(board, tmp_path):
@@ -55,8 +57,9 @@ def test_a_script_that_does_not_end_is_given_up_with_its_last_words(board, tmp_p
 
 
 def test_a_board_that_was_left_busy_is_usable_again(board, tmp_path):
-    with pytest.raises(RigFault):
-        board.run(script(tmp_path, LONG), 3)
+    with pytest.raises(RigFault) as caught:
+        board.run(script(tmp_path, LONG), 4)
+    assert "begun" in caught.value.cause
     assert board.run(script(tmp_path, "print(6 * 7)\n"), 20).strip() == "42"
 
 

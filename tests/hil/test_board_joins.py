@@ -15,6 +15,7 @@ ASSETS = scripts.REPO / "host_sim" / "assets"
 # The line ends in an IPv4 socket of loopback alone. A server that listens on other interfaces too gives them all the
 # address that it tells (node_ip), and one in four times expects the loopback's packets on another one's socket.
 LOOPBACK = {"rtc": {"interfaces": {"includes": ["lo"]}}}
+CLEAR = 0.85  # STOI; a call that loses nothing has 0.96 and more
 BOARD_SAYS, PEER_SAYS = ASSETS / "badge_sentence.wav", ASSETS / "agent_answer.wav"
 
 
@@ -81,20 +82,20 @@ async def call(line, peer, voice, url, token, board):
     figures = await line.wait_for("figures", 20)
     await line.wait_until(lambda: line.is_over, "end of the program", 30)
     stats = leaving["stats"]
-    assert stats["dropped_srtp_auth"] == 0 and figures["datagrams_lost"] == 0
+    assert stats["dropped_srtp_auth"] == 0 and figures["datagrams_lost"] == line.undelivered == 0
     assert figures["frames_came"] == figures["frames_sent"], f"the line lost frames: {figures} {line.text[-500:]!r}"
 
     # What each side heard of the other.
     theirs = resample(to_float(recording.pcm), RATE, 16000)
     ours = to_float(np.frombuffer(bytes(line.heard), "<i2"))
     up, down = judged(BOARD_SAYS, theirs), judged(PEER_SAYS, ours)
-    assert up > 0.3 and down > 0.3, f"STOI {up:.2f} at the peer, {down:.2f} on the board: {figures}"
+    assert up > CLEAR and down > CLEAR, f"STOI {up:.2f} at the peer, {down:.2f} on the board: {figures}"
     return (f"joined in {steps['sctp'] - steps['start']:.0f} ms (dtls {steps['dtls'] - steps['ice']:.0f} ms), "
             f"STOI {up:.2f} up {down:.2f} down, {share:.2f} of a core, "
             f"worst turn {figures['worst_late_us'] // 1000} ms late")
 
 
 def judged(wav, heard):
-    """STOI of what was heard beside what was said; a figure of this moment's machine, so the limit is low."""
+    """STOI of what was heard beside what was said."""
     speech, _ = load_wav(wav, 16000)
     return score(speech, heard, 16000).stoi

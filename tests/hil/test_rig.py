@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.hil import __main__ as command
-from tests.hil import boards, firmware_build, link, locks, report, roster, scripts
+from tests.hil import boards, conftest, firmware_build, link, locks, report, roster, scripts
 from tests.hil.fake_board import FakeBoard
 from tests.hil.faults import EXITS, INFRASTRUCTURE, RigFault
 
@@ -165,6 +165,13 @@ def test_a_missing_mpremote_is_told(monkeypatch):
     monkeypatch.setattr(boards.importlib.util, "find_spec", lambda name: None)
     fault = boards.why_not(EMULATED)
     assert fault.code == "driver-missing" and "make hil" in fault.cure
+
+
+def test_only_an_emulated_board_is_skipped_a_real_one_must_be_there(tmp_path):
+    with pytest.raises(pytest.skip.Exception, match="no-such-emulator is not on the PATH. Debian: apt install"):
+        conftest.usable({**EMULATED, "start": ["no-such-emulator", "{serial}"]})
+    with pytest.raises(pytest.fail.Exception, match="ttyACM0 of badge is not there. Plug the board in"):
+        conftest.usable({"name": "badge", "kind": "serial", "device": str(tmp_path / "ttyACM0")})
 
 
 def test_a_device_that_is_not_plugged_in_is_told(tmp_path):
