@@ -1,11 +1,12 @@
 """Everything about boards that can be known without a board and without ESP-IDF: `make -C boards/esp32 check`.
 
-    python -m boards.check [BOARD...]     (all of them, or names, or paths to your own .json)
+    python -m boards.check [--all] [BOARD...]     (all of them, or names, or paths to your own .json)
     python -m boards.check --only-fit BOARD...     (RAM and app slot alone, before a build; the text as committed)
 
 Validates the profiles, compiles the firmware's C for the ESP32-S3, reads and compiles what the manifest freezes,
 measures a session with each board's limits, holds RAM and partitions against it, and prints the tables. A compiler for
-the S3 that cannot be had is a skip with its reason; everything else that is wrong makes the exit code 1.
+the S3 that cannot be had is a skip with its reason, with --all (CI) a failure as everything else that is wrong: the
+exit code is 1.
 
 Figures marked ~ are estimates: the RAM that ESP-IDF takes and the text of MicroPython's own application (parts.json).
 """
@@ -166,7 +167,7 @@ def does_fit(name):
     return gen.told(found, path)
 
 
-def run(names, out_measured=None):
+def run(names, out_measured=None, is_all=False):
     began, report = time.monotonic(), Report()
     print(f"profiles: {', '.join(names)}")
     sound = read_boards(names, report)
@@ -188,15 +189,19 @@ def run(names, out_measured=None):
             print(f"untested: {name}: {board['untested']}")
     print(f"{len(sound)} boards, {report.errors} errors, {report.warnings} warnings, {report.skips} skipped, "
           f"{time.monotonic() - began:.0f} s")
-    return 1 if report.errors else 0
+    return 1 if report.errors or (is_all and report.skips) else 0
 
 
 def main(argv):
+    unknown = {name for name in argv if name.startswith("-")} - {"--measured", "--all", "--only-fit"}
+    if unknown:
+        say(f"{unknown.pop()} is no option of this check")
+        return 2
     update = "--measured" in argv
     names = [name for name in argv if not name.startswith("-")] or rules.names()
     if "--only-fit" in argv:
         return 0 if all([does_fit(name) for name in names]) else 1
-    return run(names, MEASURED if update else None)
+    return run(names, MEASURED if update else None, "--all" in argv)
 
 
 if __name__ == "__main__":
