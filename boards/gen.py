@@ -60,8 +60,8 @@ def i2s(board):
         ("IN_BCK", pin("bck" if shared else "in_bck")), ("IN_WS", pin("ws" if shared else "in_ws")),
         ("IN_DATA", pin("din")),
         ("SLOT_BITS", audio.get("slot_bits", 32)),
-        ("OUT_BITS", audio.get("out_bits", 16)), ("IN_BITS", audio.get("in_bits", 16)),
-        ("IN_GAIN_LOG2", audio.get("in_gain_bits", 0)), ("IN_RIGHT", int(audio.get("in_channel") == "right")),
+        ("IN_BITS", audio.get("in_bits", 16)), ("IN_GAIN_LOG2", audio.get("in_gain_bits", 0)),
+        ("IN_RIGHT", int(audio.get("in_channel") == "right")),
         ("DMA_FRAMES", audio.get("dma_frames", 160)), ("DMA_COUNT", audio.get("dma_count", 4)),
     ]
 
