@@ -90,10 +90,15 @@ def _without_repeats(pairs):
     return fields
 
 
+def _why(place):
+    section, _, name = place.partition(".")
+    rule = schema()["properties"].get(section, {}).get("properties", {}).get(name, {})
+    return rule.get("x-why", "boards/schema.json says what may stand there.")
+
+
 def check(board, path=None):
     """[Finding] of a decoded board. Rules that need a sound form come after the form."""
-    form = [Finding("board-form", place, cause, "boards/schema.json says what may stand there.")
-            for place, cause in schema_findings(board, schema())]
+    form = [Finding("board-form", place, cause, _why(place)) for place, cause in schema_findings(board, schema())]
     if form:
         return form
     found = []

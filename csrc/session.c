@@ -317,11 +317,13 @@ static int on_remote(linnet_session_t *s, wire_in_t *in) {
                                           LINNET_SRTP_AES128_CM_SHA1_80};
     uint8_t controlling = wire_u8(in), lite = wire_u8(in), role = wire_u8(in);
     wire_span_t fingerprint, ufrag, pwd;
+    uint32_t max_message;
     int rc;
     wire_skip(in, 1);
     fingerprint = wire_take(in, 32);
     ufrag = wire_take(in, wire_u8(in));
     pwd = wire_take(in, wire_u8(in));
+    max_message = wire_left(in) ? wire_u32le(in) : 0;
     if (!wire_ok(in) || role > 1 || !ufrag.len || !pwd.len) return LINNET_ERR_ARG;
     if (!s->dtls_ready) {
         rc = linnet_dtls_init(s->dtls, &s->rng, &s->identity, role, fingerprint.data);
@@ -333,6 +335,7 @@ static int on_remote(linnet_session_t *s, wire_in_t *in) {
         linnet_dcep_set_role(&s->dcep,
                              role == LINNET_DTLS_CLIENT ? LINNET_DCEP_EVEN : LINNET_DCEP_ODD);
     }
+    linnet_session_peer_limit(s, max_message);
     rc = linnet_ice_set_controlling(&s->ice, controlling);
     if (rc < 0) return rc;
     return linnet_ice_set_remote(&s->ice, (const char *)ufrag.data, ufrag.len,

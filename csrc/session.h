@@ -99,6 +99,7 @@ struct linnet_session {
     linnet_srtp_t srtp_out, srtp_in;
     linnet_sctp_t sctp;
     linnet_dcep_t dcep;
+    uint32_t peer_max_message; /* of the remote description */
     uint8_t *sctp_send_mem;
     uint8_t *sctp_recv_end; /* its memory begins in what DTLS gives back */
     linnet_capture_t *capture;
@@ -150,6 +151,7 @@ int linnet_session_channel_open(linnet_session_t *s, wire_in_t *in);
 int linnet_session_data_send(linnet_session_t *s, wire_in_t *in);
 int linnet_session_channel_close(linnet_session_t *s, wire_in_t *in);
 int linnet_session_data_start(linnet_session_t *s);
+void linnet_session_peer_limit(linnet_session_t *s, uint32_t max_message); /* 0 = the default */
 void linnet_session_data_input(linnet_session_t *s, const uint8_t *packet, size_t len);
 int linnet_session_data_poll(linnet_session_t *s, uint8_t *buf,
                              size_t cap); /* a LINNET_OUT kind, or 0; body written */

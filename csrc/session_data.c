@@ -5,7 +5,7 @@
  * largest message that was refused. */
 #include "session.h"
 
-enum { MESSAGE_HEAD = 8 };
+enum { MESSAGE_HEAD = 8, PEER_MESSAGE_DEFAULT = 65536 /* RFC 8841 6.1 */ };
 
 static const uint16_t mtu = LINNET_DTLS_WRITE_MAX & ~3; /* SCTP packets are multiples of 4 bytes */
 
@@ -63,6 +63,11 @@ int linnet_session_channel_close(linnet_session_t *s, wire_in_t *in) {
 
 /* --- the association --- */
 
+void linnet_session_peer_limit(linnet_session_t *s, uint32_t max_message) {
+    s->peer_max_message = max_message ? max_message : PEER_MESSAGE_DEFAULT;
+    if (s->sctp_ready) linnet_sctp_set_peer_max_message(&s->sctp, s->peer_max_message);
+}
+
 /* The receive buffer is what DTLS gives back and the region behind it, in one piece. */
 int linnet_session_data_start(linnet_session_t *s) {
     linnet_sctp_config_t config;
@@ -80,6 +85,7 @@ int linnet_session_data_start(linnet_session_t *s) {
     size_t asked = linnet_session_recv_mem(&s->config) + LINNET_TLS_SPARE;
     if (config.recv_len > asked) config.recv_len = asked;
     if (linnet_sctp_init(&s->sctp, &config, &s->rng) < 0) return LINNET_ERR_SPACE;
+    linnet_sctp_set_peer_max_message(&s->sctp, s->peer_max_message);
     s->sctp_ready = 1;
     (void)linnet_sctp_connect(&s->sctp, s->now);
     linnet_dcep_step(&s->dcep, &s->sctp, s->now);

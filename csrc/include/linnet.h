@@ -38,7 +38,8 @@ enum linnet_in {
     LINNET_IN_LOCAL_CANDIDATE = 2, /* ADDR of a host candidate */
     LINNET_IN_REMOTE =
         3, /* u8 ice_controlling, u8 peer_is_lite, u8 dtls_role (0 client, 1 server), u8 0,
-                                       32 bytes sha-256 fingerprint, STR ufrag, STR pwd. A new ufrag = ICE restart */
+                                       32 bytes sha-256 fingerprint, STR ufrag, STR pwd, u32 largest data message that
+                                       the peer takes (missing or 0: 65536, RFC 8841). A new ufrag = ICE restart */
     LINNET_IN_REMOTE_CANDIDATE =
         4,                     /* ADDR, u32 priority, u8 type (0 host, 1 srflx, 2 prflx, 3 relay) */
     LINNET_IN_ICE_RESTART = 5, /* nothing; answers with a new LINNET_OUT_LOCAL */
@@ -102,8 +103,9 @@ enum linnet_pb {
 /* cfg is a record of u32 words; a missing word or 0 means the default in brackets. Word: 0 rate_hz of PCM in and
  * out, 8000..48000 (16000); 1 remote tracks, 1..LINNET_TRACKS_MAX (2); 2 frame_ms 10, 20, 40 or 60 (20); 3 Opus
  * bit/s (24000 up to 16 kHz, else 32000); 4 Opus complexity + 1, 1..11 (6); 5 flags: 1 DTX, 2 in-band FEC, 4 ICE-lite,
- * 8 prefer AEAD_AES_128_GCM; 6 playout delay in ms (60); 7 largest data message in bytes, <= 262144 (65536);
- * 8 SCTP send buffer (a largest data message; larger ones than it holds are refused with LINNET_ERR_LIMIT);
+ * 8 prefer AEAD_AES_128_GCM; 6 playout delay in ms (60); 7 largest data message taken, in bytes, <= 262144
+ * (65536); 8 SCTP send buffer (a largest data message; larger ones than it holds, or than the peer takes, are refused
+ * with LINNET_ERR_LIMIT);
  * 9 SCTP receive buffer (a largest data message, which is also the least); 10 expected loss in percent (0).
  * linnet_session_size: bytes that session_init needs, 16-byte aligned, or LINNET_ERR_ARG. */
 int linnet_session_size(const uint8_t *cfg, size_t cfg_len);

@@ -45,10 +45,22 @@ class _Commands:
     def add_local_candidate(self, now, ip, port):
         self._must(now, IN_LOCAL_CANDIDATE, addr(ip, port), "local candidate")
 
-    def set_remote(self, now, ufrag, pwd, fingerprint, dtls_server, controlling=True, lite=False):
-        """What the peer's description said; `dtls_server` and `controlling` are our own roles."""
+    def set_remote(
+        self,
+        now,
+        ufrag,
+        pwd,
+        fingerprint,
+        dtls_server,
+        controlling=True,
+        lite=False,
+        max_message=0,
+    ):
+        """What the peer's description said; `dtls_server` and `controlling` are our own roles,
+        `max_message` the bytes of the largest message that the peer takes (0: 65536)."""
         head = bytes((1 if controlling else 0, 1 if lite else 0, 1 if dtls_server else 0, 0))
         record = head + bytes(fingerprint) + put_str(ufrag) + put_str(pwd)
+        record += struct.pack("<I", max_message)
         self._must(now, IN_REMOTE, record, "remote description")
 
     def add_remote_candidate(self, now, ip, port, priority, kind=0):

@@ -180,6 +180,7 @@ class Negotiation:
                 answer.setup == "active",
                 True,
                 answer.lite,
+                _largest_message(answer),
             )
             self._remote_ufrag = answer.ufrag
             waiting, self._waiting_candidates = self._waiting_candidates, []
@@ -312,6 +313,14 @@ class Negotiation:
         self._tried = set([s for s in self._tried if sid not in s[1]])
         if self._remote_ufrag:
             self._ask_for_missing("early")
+
+
+def _largest_message(answer):
+    """Bytes that the peer takes in one data message."""
+    for section in answer.sections:
+        if section.kind == "application" and not section.rejected:
+            return section.max_message or 0xFFFFFFFF  # RFC 8841 6.1: 0 is no limit
+    return 0
 
 
 def _opus_number(section):

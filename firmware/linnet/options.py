@@ -52,7 +52,7 @@ class RoomOptions:
         self.fec = fec
         self.playout_delay_ms = playout_delay_ms
         self.max_message = max_message  # bytes of the largest data message taken
-        self.send_buffer = send_buffer  # bytes of data under way; 0: the core's choice, 128 KiB
+        self.send_buffer = send_buffer  # bytes of data under way; 0: one message of max_message
         self.recv_buffer = recv_buffer
         self.max_signal_message = max_signal_message
         self.connect_timeout_ms = connect_timeout_ms

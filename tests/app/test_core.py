@@ -89,7 +89,7 @@ class TestInputs(Bordered):
         s = self.session
         s.add_local_candidate(1, V4, 5000)
         s.set_remote(2, "uf", "pw", DIGEST, True, True, False)
-        s.set_remote(3, "uf", "pw", DIGEST, False, False, True)
+        s.set_remote(3, "uf", "pw", DIGEST, False, False, True, 0xFFFFFFFF)
         s.add_remote_candidate(4, V4, 5000, 0xFFFFFFFF, 3)
         s.ice_restart(5)
         s.publish(6, 0x80000001, 111, 1, 2, "0")
@@ -104,8 +104,8 @@ class TestInputs(Bordered):
         s.set_volume(15, 4096)
         expected = [
             (core.IN_LOCAL_CANDIDATE, bytes(core.addr(V4, 5000))),
-            (core.IN_REMOTE, bytes((1, 0, 1, 0)) + DIGEST + text("uf") + text("pw")),
-            (core.IN_REMOTE, bytes((0, 1, 0, 0)) + DIGEST + text("uf") + text("pw")),
+            (core.IN_REMOTE, bytes((1, 0, 1, 0)) + DIGEST + text("uf") + text("pw") + bytes(4)),
+            (core.IN_REMOTE, bytes((0, 1, 0, 0)) + DIGEST + text("uf") + text("pw") + b"\xff" * 4),
             (core.IN_REMOTE_CANDIDATE, bytes(core.addr(V4, 5000)) + b"\xff\xff\xff\xff\x03"),
             (core.IN_ICE_RESTART, b""),
             (core.IN_PUBLISH, b"\x01\x00\x00\x80\x6f\x01\x02\x00" + text("0")),

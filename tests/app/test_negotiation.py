@@ -73,8 +73,22 @@ class TestFirstAnswer(TestCase):
             talk = Talk()
             talk.answer(setup=setup, lite=lite)
             remote = talk.engine.session.named("set_remote")
-            self.assertEqual(remote, [(0, UFRAG, PWD, DIGEST, is_server, True, lite)])
+            self.assertEqual(remote, [(0, UFRAG, PWD, DIGEST, is_server, True, lite, 65535)])
             self.assertFalse(talk.it.outstanding())
+
+    def test_the_core_learns_the_largest_message_that_the_server_takes(self):
+        line = "a=max-message-size:65535\r\n"
+        for text, largest in (
+            ("a=max-message-size:262144\r\n", 262144),
+            ("a=max-message-size:0\r\n", 0xFFFFFFFF),  # RFC 8841 6.1: no limit
+            ("", 65536),
+        ):
+            talk = Talk()
+            description = answer_to(talk.offer["sdp"])
+            self.assertEqual(description.count(line), 1)
+            message = {"type": "answer", "id": 1, "sdp": description.replace(line, text)}
+            talk.it.on_answer(message)
+            self.assertEqual(talk.engine.session.named("set_remote")[0][-1], largest)
 
     def test_an_answer_that_lacks_something_is_refused(self):
         for broken in (

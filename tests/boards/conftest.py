@@ -12,8 +12,8 @@ SOUND = {
               "mclk": 13, "in_bck": 14, "in_ws": 15, "slot_bits": 32, "in_bits": 24, "in_channel": "right",
               "dma_frames": 240, "dma_count": 6, "sda": 33, "scl": 34, "mic_gain_db": 24},
     "ui": {"talk": 1, "led": 2, "led_kind": "plain"},
-    "limits": {"remote_tracks": 1, "opus_complexity": 2, "bitrate": 32000, "message_bytes": 8192, "send_bytes": 8192,
-               "recv_bytes": 8192, "heap_kib": 512},
+    "limits": {"remote_tracks": 1, "opus_complexity": 2, "bitrate": 32000, "message_bytes": 16896, "send_bytes": 17920,
+               "recv_bytes": 16896, "heap_kib": 512},
     "sources": [{"says": ["audio.bck", "audio.ws", "audio.din", "audio.dout", "audio.mclk", "audio.in_bck",
                           "audio.in_ws", "audio.sda", "audio.scl", "ui.talk", "ui.led"], "where": "nowhere at all"}],
 }

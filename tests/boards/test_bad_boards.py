@@ -109,7 +109,7 @@ def test_an_i2s_loop_has_no_rings_and_a_raspberry_pi_has_two():
 def test_without_psram_everything_has_to_fit_inside():
     board = changed(psram_kib=0)
     assert "no PSRAM" in rules.check_ram(board, 200 << 10)[0].cause
-    board["limits"]["heap_kib"] = 64
+    board["limits"]["heap_kib"] = 40
     assert rules.check_ram(board, 100 << 10) == []
 
 

@@ -54,6 +54,15 @@ def test_a_session_lives_with_every_limit_at_its_extreme(extreme):
     assert measure.session_bytes(board) > 40_000
 
 
+@pytest.mark.parametrize(("limit", "words"), [
+    ({"send_bytes": 8192}, ("send_bytes", "from 17920", "15 KiB", "fragments")),
+    ({"message_bytes": 16384}, ("message_bytes", "from 16896", "15 KiB", "Every client")),
+], ids=str)
+def test_a_board_that_cannot_carry_15_kib_of_data_is_refused_with_the_reason(limit, words):
+    finding, = rules.check(changed(**{f"limits__{name}": value for name, value in limit.items()}))
+    assert finding.severity == "error" and all(word in finding.text("b.json") for word in words), finding.text("b.json")
+
+
 OF_A_SESSION = [name for name, rule in LIMITS.items() if "x-config" in rule and "x-define" not in rule]
 
 

@@ -14,7 +14,7 @@ from tests.budgets import emulate
 from tests.budgets.cross import FOLDER
 
 SOURCE = emulate.HERE.parent / "bench" / "bench_memory.c"
-AIM = 64 * 1024  # bytes of a session with two tracks, TLS arena included, without Opus' own state
+AIM = 64 * 1024  # bytes of a session with two tracks, without Opus' own state and the TLS arena
 TLS_AIM = 48 * 1024
 
 

@@ -1,9 +1,11 @@
 """SCTP: bytes from outside are survived and counted."""
 
+import json
 import random
 import struct
 
 import pytest
+from internals import ROOT
 from sctp_lib import (
     ABORT, AGAIN, ARG, COOKIE_ACK, DATA, ERROR, FORWARD_TSN, HEARTBEAT, INIT, INIT_ACK, LIMIT, PACKET, RECONFIG, SACK,
     SHUTDOWN, SHUTDOWN_ACK, End, Scripted, chunk, data_chunk, established, exchange, ffi, init_body, lib, packet,
@@ -162,3 +164,16 @@ def test_a_small_send_buffer_takes_what_it_holds_and_receives_the_largest():
     assert big.send(bytes(16384)) == 0
     exchange(big, small, rounds=100)
     assert [len(m[2]) for m in small.recv_all()] == [16384]
+
+
+def test_the_least_limits_of_a_board_file_carry_15_kib_and_an_envelope():
+    limits = json.loads((ROOT / "boards" / "schema.json").read_text())["properties"]["limits"]["properties"]
+    message, send_len = (limits[name]["minimum"] for name in ("message_bytes", "send_bytes"))
+    assert message >= 15 * 1024 + 1024
+    mtu = 1160  # LINNET_MTU less what DTLS takes
+    recv_len = lib.linnet_sctp_recv_mem(message, mtu)
+    a, b = established(max_message=message, send_len=send_len, recv_len=recv_len, mtu=mtu)
+    for _ in range(3):
+        assert a.send(bytes(message)) == 0
+        exchange(a, b, rounds=100)
+        assert [len(m[2]) for m in b.recv_all()] == [message]

@@ -8,7 +8,9 @@ import time
 import pytest
 from linnet.channels import MAX_PACKET
 from linnet.errors import Closed, Refused
+from linnet.rpc import MAX_PAYLOAD
 
+from boards import gen, rules
 from tests.e2e.linnet_peer import LinnetPeer
 
 KIB15 = 15 * 1024
@@ -98,6 +100,25 @@ async def test_a_packet_goes_only_where_it_is_sent(join, linnet):
     await ann.send(b"for badge", to=[badge.identity])
     assert [one.data for one in await badge.wait_for_data(1)] == [b"for badge"]
     assert badge.received == [one for one in badge.received if one.data == b"for badge"]    # and no echo of our own
+
+
+@pytest.mark.asyncio
+async def test_15_kib_pass_with_the_limits_of_the_smallest_board(join, linnet):
+    """Data packets and calls, both ways, with what else is in their envelope."""
+    boards = [gen.options(rules.load(rules.find(name))[0]) for name in rules.names("esp32")]
+    limits = {name: min(board[name] for board in boards) for name in ("max_message", "send_buffer", "recv_buffer")}
+    ann, badge = await join("ann"), await linnet("badge", options=limits)
+    await asyncio.gather(badge.wait_for_participant(ann.identity), ann.wait_for_participant(badge.identity))
+    data, text, topic = message(1, KIB15), "x" * MAX_PAYLOAD, "t" * 256
+    others = [f"{'n' * 60}{i}" for i in range(4)]
+    await badge.send(data, topic=topic, to=[ann.identity, *others])
+    await ann.send(data, topic=topic, to=[badge.identity, *others])
+    for end in (ann, badge):
+        (packet,) = await end.wait_for_data(1)
+        assert packet.data == data and packet.topic == topic
+        end.answer_rpc("m" * 64, lambda call: call.payload)
+    assert await badge.call_rpc(ann.identity, "m" * 64, text) == text
+    assert await ann.call_rpc(badge.identity, "m" * 64, text) == text
 
 
 @pytest.mark.asyncio

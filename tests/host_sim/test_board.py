@@ -37,9 +37,9 @@ def test_a_board_file_of_a_real_device_is_taken(tmp_path):
 
 
 def test_limits_that_a_session_takes_reach_the_room():
-    limits = {"message_bytes": 8192, "send_bytes": 9000, "recv_bytes": 10000, "bitrate": 20000, "jitter_packets": 8}
+    limits = {"message_bytes": 20000, "send_bytes": 21000, "recv_bytes": 22000, "bitrate": 20000, "jitter_packets": 8}
     options = RoomOptions(**read_board({"limits": limits}).room_options)
-    assert (options.max_message, options.send_buffer, options.recv_buffer) == (8192, 9000, 10000)
+    assert (options.max_message, options.send_buffer, options.recv_buffer) == (20000, 21000, 22000)
     assert (options.bitrate, options.remote_tracks) == (20000, 3)
 
 

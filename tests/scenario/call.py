@@ -143,8 +143,9 @@ class Call:
     # --- setting up ---
 
     def connect(self, *, left_is_client=True, left_is_controlling=True, channels=("_reliable", "_lossy"),
-                negotiated=False, fingerprints=None):
-        """Give each side the other's description, and open the channels on the left."""
+                negotiated=False, fingerprints=None, largest=None):
+        """Give each side the other's description, and open the channels on the left. `largest`: by the end's name, the
+        largest message that its peer says to take."""
         for end in (self.left, self.right):
             peer = self.other(end)
             fingerprint, ufrag, pwd = peer.local
@@ -156,6 +157,7 @@ class Call:
                 self.ticks(), ufrag, pwd, fingerprint,
                 dtls_server=left_is_client != is_left,
                 controlling=left_is_controlling == is_left,
+                max_message=(largest or {}).get(end.name, 0),
             )
             end.session.add_remote_candidate(self.ticks(), *peer.address, 2130706431, 0)
         for i, label in enumerate(channels):

@@ -95,7 +95,7 @@ def test_the_last_counters_stay_readable_after_close_and_not_after_wipe():
 
 def test_a_channel_is_sendable_again_only_when_the_refused_message_fits():
     call = Call(6, left_options={"max_message": 16384, "send_buffer": 20000})
-    call.connect()
+    call.connect(largest={"left": 16384})
     call.run_until(lambda: call.left.is_open("_reliable") and call.right.is_open("_reliable"), 3000)
     handle, session = call.left.channels["_reliable"][0], call.left.session
 
@@ -116,6 +116,49 @@ def test_a_channel_is_sendable_again_only_when_the_refused_message_fits():
         call.run_for(1000)
     assert session.send_data(call.ticks(), handle, bytes(16385)) == core.ERR_LIMIT
     assert sum(len(data) for _, _, data in call.right.received) == 9000 + 9000 + 9000 + 9000 + 16384
+
+
+@pytest.mark.parametrize(("told", "send_buffer", "largest"), [
+    (0, 100000, 65536), (65536, 100000, 65536), (65535, 100000, 65535), (100, 100000, 100),
+    (200000, 100000, None), (0xFFFFFFFF, 100000, None), (0xFFFFFFFF, 5000, None), (3000, 5000, 3000), (0, 0, 4096),
+])
+def test_what_may_be_sent_is_what_the_peer_takes_and_the_send_buffer_holds(told, send_buffer, largest):
+    """What we take ourselves, here 4096 bytes, is no part of it."""
+    call = Call(8, left_options={"max_message": 4096, "send_buffer": send_buffer},
+                right_options={"max_message": 200000, "recv_buffer": 400000})
+    call.connect(largest={"left": told})
+    call.run_until(lambda: call.left.is_open("_reliable") and call.right.is_open("_reliable"), 3000)
+    handle, session = call.left.channels["_reliable"][0], call.left.session
+    if largest is None:  # the send buffer, less what its records take
+        largest = send_buffer
+        while session.send_data(call.ticks(), handle, bytes(largest)) == core.ERR_LIMIT:
+            largest -= 1
+        assert largest > send_buffer * 0.9
+    else:
+        if send_buffer:
+            assert session.send_data(call.ticks(), handle, bytes(largest + 1)) == core.ERR_LIMIT
+        assert session.send_data(call.ticks(), handle, bytes(largest)) == 0
+    call.drain(call.left)
+    call.run_until(lambda: call.right.received, 5000)
+    assert [len(data) for _, _, data in call.right.received] == [largest]
+
+
+def test_a_later_description_may_say_another_limit():
+    call = Call(9)
+    call.connect(largest={"left": 100})
+    call.run_until(lambda: call.left.is_open("_reliable"), 3000)
+    handle, session = call.left.channels["_reliable"][0], call.left.session
+    assert session.send_data(call.ticks(), handle, bytes(101)) == core.ERR_LIMIT
+    fingerprint, ufrag, pwd = call.right.local
+    session.set_remote(call.ticks(), ufrag, pwd, fingerprint, False, True, max_message=101)
+    assert session.send_data(call.ticks(), handle, bytes(101)) == 0
+    assert session.send_data(call.ticks(), handle, bytes(102)) == core.ERR_LIMIT
+
+
+def test_a_remote_description_without_a_limit_is_whole_and_with_half_of_one_is_not():
+    record = bytes(4) + bytes(32) + b"\x04ufrg" + b"\x16" + b"p" * 22
+    for tail, result in ((b"", 0), (bytes(4), 0), (bytes(1), core.ERR_ARG), (bytes(3), core.ERR_ARG)):
+        assert session().input(1000, core.IN_REMOTE, record + tail) == result
 
 
 def test_wiped_memory_holds_no_key():
