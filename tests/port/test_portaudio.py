@@ -13,7 +13,7 @@ import pytest
 from host_sim import native
 from linnet import core
 from tests.port.loops import RATE, End, introduce, run, run_until
-from tests.port.test_loop_call import best_correlation, chirps, explained
+from tests.port.test_loop_call import best_correlation, chirps
 
 BLOCK = RATE // 100
 ffi, lib = native.ffi, native.lib
@@ -179,7 +179,6 @@ def test_a_call_between_two_cards_is_heard(call):
     is_over.set()
     for thread in threads:
         thread.join()
-    explained(left, right)
     # These threads are Python's, and as late as this machine is busy: in pieces, between the holes.
     heard = np.array(heard, "<i2")
     found = [best_correlation(said[at : at + RATE // 4], heard)[0] for at in range(0, len(said), RATE // 4)]
