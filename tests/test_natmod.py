@@ -31,7 +31,9 @@ PARTS = {
     "srtp_wipe", "jitter_size", "jitter_init", "jitter_put", "jitter_get", "resample_size", "resample_init", "resample",
 }
 TEXT_MAX = 48 * 1024  # a board keeps it in executable RAM
-COMPILERS = {"armv7m": "arm-none-eabi-gcc", "armv7emsp": "arm-none-eabi-gcc", "rv32imc": "riscv64-unknown-elf-gcc"}
+COMPILERS = {"armv6m": "arm-none-eabi-gcc", "armv7m": "arm-none-eabi-gcc", "armv7emsp": "arm-none-eabi-gcc",
+             "armv7emdp": "arm-none-eabi-gcc", "rv32imc": "riscv64-unknown-elf-gcc"}
+MAKEFILE = ROOT / "csrc/bind/natmod/Makefile"
 
 
 def build(arch, *settings):
@@ -88,6 +90,26 @@ def test_it_links_for_the_esp32(built):  # noqa: F811
     except fetch.FetchError as missing:
         pytest.skip(str(missing))
     build("xtensawin", f"CROSS={tools.prefix}", f"CFLAGS_EXTRA={' '.join(tools.flags)}")
+
+
+def test_every_processor_that_the_makefile_names_is_built_here():
+    [example] = [line for line in MAKEFILE.read_text().splitlines() if "ARCH=x64      also" in line]
+    named = example.split("also")[1].replace("(ESP32)", "").split()
+    assert set(named) == {*COMPILERS, "xtensawin"}
+
+
+@pytest.mark.parametrize("settings, words", [
+    (["ARCH=xtensawin", "CROSS=xtensa-of-nobody-"], ["xtensa-of-nobody-gcc", "ESP-IDF", "CROSS="]),
+    (["ARCH=armv7m", "CROSS=arm-of-nobody-"], ["arm-of-nobody-gcc", "apt install gcc-arm-none-eabi", "CROSS="]),
+    (["ARCH=x64", "MPY_DIR=/nope"], ["MPY_DIR=/nope", "holds no MicroPython", "leave MPY_DIR out"]),
+])
+def test_what_the_build_lacks_is_one_line_with_its_cure(tmp_path, settings, words):
+    command = ["make", "-s", "-C", MAKEFILE.parent, f"BUILD={tmp_path}", *settings]
+    done = subprocess.run(command, capture_output=True, text=True, env=micropython_build.make_env())
+    told = [line for line in done.stderr.splitlines() if not re.match(r"make|\w+: using ", line)]
+    [line] = [line for line in told if "***" in line] or told[-1:]
+    assert done.returncode and told == [line], done.stderr
+    assert all(word in line for word in words), line
 
 
 @pytest.mark.parametrize("profile, salt", [(1, 14), (7, 12)], ids=["aes-cm", "gcm"])
