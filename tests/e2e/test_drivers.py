@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(INTERPRETER != "cpython",
 BUSY_TURNS = 60
 BUSY_S = 0.2
 LATE_US = 8000       # less than half a frame
+TURN_S = 0.01        # of the loop: half a frame
 
 
 def tone(hertz, rate, seconds, size=0.15):
@@ -71,7 +72,7 @@ async def test_a_busy_interpreter_does_not_disturb_a_call(server, room_name, uni
         calm = await watch(bob, 10, is_busy=False)
         busy = await watch(bob, BUSY_TURNS, is_busy=True)
         print(f"calm {calm}\nbusy {busy}")
-        assert busy["microphone_lost"] == busy["microphone_starved"] == 0
+        assert busy["microphone_starved"] == 0 and abs(busy["microphone_drift_s"]) <= TURN_S + 0.002, busy
         assert busy["speaker_lost"] == busy["speaker_starved"] == busy["events_dropped"] == 0
         assert busy["packets_received"] > 49 * BUSY_TURNS
         assert busy["concealed_though_there"] == busy["datagrams_cut"] == busy["dropped_in"] == 0, (calm, busy)
@@ -92,12 +93,13 @@ async def watch(peer, seconds, is_busy):
 
     def figures():
         stats, sound = peer.room.stats(), track.stats()
-        names = ("microphone_lost", "microphone_starved", "speaker_lost", "speaker_starved", "events_dropped",
+        names = ("microphone_starved", "speaker_lost", "speaker_starved", "events_dropped",
                  "turns", "turns_late", "rtp_sent", "datagrams_overtaken", "datagrams_cut")
         return {**{name: stats[name] for name in names},
                 "dropped_in": sum(stats[name] for name in stats if name.startswith("dropped_")),
                 **{name: sound[name] for name in ("packets_received", "packets_lost", "frames_concealed")}}
 
+    ahead = await sound_ahead_s(peer)
     before, began, jitter, litter, each = figures(), time.monotonic(), 0, [], []
     latest = before
     for turn in range(seconds):
@@ -112,7 +114,18 @@ async def watch(peer, seconds, is_busy):
         earlier, latest = latest, figures()
         each.append([latest[name] - earlier[name] for name in ("frames_concealed", "datagrams_overtaken")])
     return {**{name: latest[name] - before[name] for name in before}, "jitter_us": jitter,
+            "microphone_drift_s": await sound_ahead_s(peer) - ahead,
             "concealed_though_there": though_there(each), "worst_late_us": peer.room.stats()["worst_late_us"]}
+
+
+async def sound_ahead_s(peer):
+    """The microphone's sound that the core has got, less the time that it is: the best of some looks, for any one may
+    find the loop, or Python, a little late."""
+    found = []
+    for _ in range(10):
+        found.append(peer.room.stats()["microphone_samples"] / peer.audio.rate - time.monotonic())
+        await asyncio.sleep(0.003)
+    return max(found)
 
 
 def though_there(seconds):
