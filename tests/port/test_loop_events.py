@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "c"))
 from internals import CSRC, load  # noqa: E402
 
-SPACE = -3
+SPACE, STATE = -3, 3
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,41 @@ def take(c, e, cap=2000):
     kind = c.lib.linnet_events_take(e, buffer, cap)
     n = int.from_bytes(bytes(buffer[0:4]), "little")
     return kind, bytes(buffer[4 : 4 + n]) if kind > 0 else b""
+
+
+def fill(c, e):
+    while c.lib.linnet_events_put(e, 5, bytes(200), 200) == 0:
+        pass
+    while c.lib.linnet_events_put(e, 9, bytes(4), 4) == 0:
+        pass
+
+
+def drained(c, e):
+    events = []
+    while (event := take(c, e))[0]:
+        events.append(event)
+    return [event for event in events if event[0] == STATE], events[-1]
+
+
+def test_the_last_state_of_each_layer_is_told_when_a_full_ring_has_been_emptied(c):
+    e, _keep = ring(c)
+    fill(c, e)
+    connected, failed = bytes((0, 2, 0, 0)), bytes((0, 4, 0xf7, 0xff))
+    closed = bytes((2, 5, 0, 0))
+    put = c.lib.linnet_events_put
+    assert [put(e, STATE, body, 4) for body in (closed, connected, failed)] == [0, 0, SPACE]
+    assert drained(c, e) == ([(STATE, failed), (STATE, closed)], (STATE, closed))
+    assert take(c, e) == (0, b"")
+
+
+def test_a_state_is_not_told_before_an_older_one_that_waits_beside_the_ring(c):
+    e, _keep = ring(c)
+    fill(c, e)
+    older, newer = bytes((1, 2, 0, 0)), bytes((1, 4, 0xf7, 0xff))
+    assert c.lib.linnet_events_put(e, STATE, older, 4) == 0
+    take(c, e)
+    assert c.lib.linnet_events_put(e, STATE, newer, 4) == SPACE
+    assert drained(c, e)[0] == [(STATE, newer)]
 
 
 def test_an_empty_ring_gives_idle_with_an_empty_body(c):
