@@ -81,6 +81,11 @@ static int make_lock(pthread_mutex_t *lock) {
     return failed ? LINNET_ERR_SPACE : 0;
 }
 
+static void wipe(void *mem, size_t len) {
+    volatile uint8_t *p = mem;
+    while (len--) *p++ = 0;
+}
+
 static int open_session(linnet_loop_t *l, const uint8_t *cfg, size_t cfg_len, const uint8_t *seed,
                         size_t seed_len) {
     int rc = linnet_session_size(cfg, cfg_len);
@@ -89,7 +94,10 @@ static int open_session(linnet_loop_t *l, const uint8_t *cfg, size_t cfg_len, co
     l->session_mem = malloc(size);
     if (!l->session_mem) return LINNET_ERR_SPACE;
     rc = linnet_session_init(l->session_mem, size, cfg, cfg_len, seed, seed_len);
-    if (rc < 0) return rc;
+    if (rc < 0) {
+        wipe(l->session_mem, size); /* what it has made of the seed */
+        return rc;
+    }
     l->session = linnet_session_at(l->session_mem);
     l->rate_hz = word_at(cfg, cfg_len, 0, 16000);
     l->turn_us = word_at(cfg, cfg_len, 2, 20) * 1000 / 2;
@@ -131,14 +139,10 @@ static int open_rings(linnet_loop_t *l) {
     return 0;
 }
 
-static void wipe(void *mem, size_t len) {
-    volatile uint8_t *p = mem;
-    while (len--) *p++ = 0;
-}
-
 /* Everything but the thread. */
 static void release(linnet_loop_t *l) {
-    size_t i;
+    linnet_rings_t *rings = &l->rings; /* both are one piece */
+    size_t i, samples = rings->microphone.cap + rings->speaker.cap;
     for (i = 0; i < 2; i++) {
         if (l->sockets[i] >= 0) close(l->sockets[i]);
     }
@@ -148,10 +152,11 @@ static void release(linnet_loop_t *l) {
     if (l->session) linnet_session_wipe(l->session);
     if (l->out) wipe(l->out, l->out_cap);
     if (l->events.bytes) wipe(l->events.bytes, l->events.cap);
+    if (rings->microphone.pcm) wipe(rings->microphone.pcm, samples * sizeof(int16_t));
     free(l->session_mem);
     free(l->out);
     free(l->events.bytes);
-    free(l->rings.microphone.pcm); /* both rings are one piece */
+    free(rings->microphone.pcm);
     pthread_mutex_destroy(&l->lock);
     wipe(l, sizeof *l);
     free(l);

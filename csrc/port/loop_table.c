@@ -1,7 +1,9 @@
 /* The loops of this process, by handle; loop_table.h.
  *
  * A child of fork() has no thread of its parent and must not speak in its name: it finds the table empty, with the
- * descriptors of the parent's loops closed. Their memory is left behind, as it may be locked in the middle of a step. */
+ * descriptors of the parent's loops closed. Their memory is left behind, as it may be locked in the middle of a step.
+ * Not so of a loop that another thread is closing at that moment: it is in no table, and the child keeps its
+ * descriptors until it runs another program (they are close-on-exec) or ends. */
 #define _POSIX_C_SOURCE 200809L
 #include "loop_table.h"
 

@@ -62,6 +62,48 @@ def test_what_the_core_refuses_the_loop_refuses():
     assert native.loop_open(b"", SEED[:31], b"") == core.ERR_ARG
 
 
+SPOKEN = """
+import sys; sys.path[:0] = ['.', 'firmware']
+from tests.port.loops import core, native
+from tests.port.test_loop import SEED, options
+handle = native.loop_open(b"", SEED, options(core.LOOP_PACED))
+speech = bytearray(4096)
+for i in range(len(speech)): speech[i] = (i * i + 7) % 251
+assert native.loop_mic(handle, speech) == len(speech) // 2
+for i in range(len(speech)): speech[i] = 0
+print("open", flush=True); input()
+assert native.loop_close(handle) == 0
+print("closed", flush=True); input()
+"""
+
+
+def is_in_memory(pid, wanted):
+    """Whether a process has these bytes anywhere that it may write."""
+    found = False
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            area, rights = line.split()[:2]
+            start, end = (int(part, 16) for part in area.split("-"))
+            if rights.startswith("rw") and "[v" not in line:
+                memory.seek(start)
+                found = found or wanted in memory.read(end - start)
+    return found
+
+
+@only_linux
+@pytest.mark.skipif(is_sanitized, reason="a sanitizer maps more memory than can be read")
+def test_nothing_that_was_spoken_stays_in_memory_after_the_close():
+    middle = bytes((i * i + 7) % 251 for i in range(2000, 2251))
+    command = [sys.executable, "-c", SPOKEN]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        for word in ("open", "closed"):
+            assert run.stdout.readline() == word + "\n"
+            assert is_in_memory(run.pid, middle) == (word == "open")
+            run.stdin.write("\n")
+            run.stdin.flush()
+        assert run.wait(10) == 0
+
+
 def test_a_machine_without_a_device_of_its_own_says_so():
     assert native.loop_open(b"", SEED, options(core.LOOP_DEVICE)) == core.ERR_STATE
 
