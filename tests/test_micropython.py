@@ -5,6 +5,7 @@ MPY_VERSION=1.25.0 judges the fallback version. Nothing here needs the network o
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -136,6 +137,32 @@ print("end")
 def test_the_media_loop_wakes_asyncio_and_needs_no_heap(built):
     local = "2"  # LINNET_OUT_LOCAL: the session describes itself
     assert run_script(built, LOOP, timeout=20) == [local, "quiet", "0", "-7", "-7", "1", "end"]
+
+
+BUSY = """
+import _linnet, os
+
+handle = _linnet.loop_open(b"", os.urandom(48), b"\\1\\0\\0\\0")
+assert _linnet.loop_bind(handle, 4) > 0 and _linnet.loop_start(handle) == 0
+buf = bytearray(_linnet.loop_event_size(handle))
+print("go")
+while True:
+    _linnet.loop_event(handle, buf)
+"""
+
+
+def test_ctrl_c_in_a_call_of_the_loop_ends_the_program(built):
+    """MicroPython's handler jumps out of whatever runs; a lock left behind would stop the end of the program."""
+    for after_ms in range(20, 180, 20):
+        command = [built / "micropython", "-c", BUSY]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+            try:
+                assert run.stdout.readline() == "go\n"
+                time.sleep(after_ms / 1000)
+                run.send_signal(signal.SIGINT)
+                assert run.wait(10) == 1 and "KeyboardInterrupt" in run.stdout.read()
+            finally:
+                run.kill()
 
 
 SWEEP = """

@@ -18,6 +18,9 @@
 #endif
 
 #include "linnet.h"
+#if !defined(MICROPY_ENABLE_DYNRUNTIME) && MICROPY_ASYNC_KBD_INTR
+#include <signal.h>
+#endif
 #ifdef LINNET_MEDIA_LOOP
 #include <stdlib.h>
 
@@ -73,6 +76,27 @@ static bool is_pcm(bytes_t bytes) {
     return ((uintptr_t)bytes.at & 1) == 0;
 }
 
+/* Ctrl-C of the unix port is a long jump out of the signal handler. Out of a call it would leave a session in the
+ * middle of a step, or a loop locked for ever: it waits until the call is over. `call` must not raise, so its arguments
+ * are read before. */
+#if MICROPY_ASYNC_KBD_INTR
+static sigset_t hold_interrupt(void) {
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+    return before;
+}
+#define UNINTERRUPTED(call)                                                                        \
+    do {                                                                                           \
+        sigset_t before_ = hold_interrupt();                                                       \
+        call;                                                                                      \
+        pthread_sigmask(SIG_SETMASK, &before_, NULL);                                              \
+    } while (0)
+#else
+#define UNINTERRUPTED(call) call
+#endif
+
 /* --- sessions --- */
 
 typedef struct {
@@ -98,7 +122,8 @@ static MP_DEFINE_CONST_FUN_OBJ_1(session_size_obj, session_size);
 static mp_obj_t session_init(mp_obj_t mem_in, mp_obj_t cfg_in, mp_obj_t seed_in) {
     bytes_t mem = writable(mem_in), cfg = readable(cfg_in), seed = readable(seed_in);
     MP_THREAD_GIL_EXIT(); /* half a second of key making on a small machine */
-    int made = linnet_session_init(mem.at, mem.len, cfg.at, cfg.len, seed.at, seed.len);
+    int made;
+    UNINTERRUPTED(made = linnet_session_init(mem.at, mem.len, cfg.at, cfg.len, seed.at, seed.len));
     MP_THREAD_GIL_ENTER();
     if (made < 0) return result(made);
     handle_t *handle = mp_obj_malloc(handle_t, &handle_type);
@@ -110,15 +135,21 @@ static MP_DEFINE_CONST_FUN_OBJ_3(session_init_obj, session_init);
 
 static mp_obj_t input(size_t n, const mp_obj_t *args) {
     (void)n;
+    linnet_session_t *s = session_of(args[0]);
+    uint32_t now = (uint32_t)mp_obj_get_int(args[1]);
+    int kind = (int)mp_obj_get_int(args[2]), rc;
     bytes_t data = readable(args[3]);
-    return result(linnet_input(session_of(args[0]), (uint32_t)mp_obj_get_int(args[1]),
-                               (int)mp_obj_get_int(args[2]), data.at, data.len));
+    UNINTERRUPTED(rc = linnet_input(s, now, kind, data.at, data.len));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(input_obj, 4, 4, input);
 
 static mp_obj_t poll_output(mp_obj_t session, mp_obj_t buf_in) {
+    linnet_session_t *s = session_of(session);
     bytes_t buf = writable(buf_in);
-    return result(linnet_poll(session_of(session), buf.at, buf.len));
+    int rc;
+    UNINTERRUPTED(rc = linnet_poll(s, buf.at, buf.len));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(poll_obj, poll_output);
 
@@ -128,16 +159,22 @@ static mp_obj_t poll_size(mp_obj_t session) {
 static MP_DEFINE_CONST_FUN_OBJ_1(poll_size_obj, poll_size);
 
 static mp_obj_t pcm_push(mp_obj_t session, mp_obj_t pcm_in) {
+    linnet_session_t *s = session_of(session);
     bytes_t pcm = readable(pcm_in);
+    int rc;
     if (!is_pcm(pcm)) return result(LINNET_ERR_ARG);
-    return result(linnet_pcm_push(session_of(session), (const int16_t *)pcm.at, pcm.len / 2));
+    UNINTERRUPTED(rc = linnet_pcm_push(s, (const int16_t *)pcm.at, pcm.len / 2));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(pcm_push_obj, pcm_push);
 
 static mp_obj_t pcm_pull(mp_obj_t session, mp_obj_t pcm_in) {
+    linnet_session_t *s = session_of(session);
     bytes_t pcm = writable(pcm_in);
+    int rc;
     if (!is_pcm(pcm)) return result(LINNET_ERR_ARG);
-    return result(linnet_pcm_pull(session_of(session), (int16_t *)pcm.at, pcm.len / 2));
+    UNINTERRUPTED(rc = linnet_pcm_pull(s, (int16_t *)pcm.at, pcm.len / 2));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(pcm_pull_obj, pcm_pull);
 
@@ -148,7 +185,8 @@ static mp_obj_t stats(mp_obj_t session, mp_obj_t which, mp_obj_t buf_in) {
 static MP_DEFINE_CONST_FUN_OBJ_3(stats_obj, stats);
 
 static mp_obj_t session_wipe(mp_obj_t session) {
-    linnet_session_wipe(session_of(session));
+    linnet_session_t *s = session_of(session);
+    UNINTERRUPTED(linnet_session_wipe(s));
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(session_wipe_obj, session_wipe);
@@ -190,82 +228,102 @@ static void watch_for_the_end(void) {
 static mp_obj_t loop_open(mp_obj_t cfg_in, mp_obj_t seed_in, mp_obj_t loop_in) {
     bytes_t cfg = readable(cfg_in), seed = readable(seed_in), loop = readable(loop_in);
     watch_for_the_end();
+    int handle;
     MP_THREAD_GIL_EXIT();
-    int handle = linnet_loop_open(cfg.at, cfg.len, seed.at, seed.len, loop.at, loop.len);
+    UNINTERRUPTED(handle = linnet_loop_open(cfg.at, cfg.len, seed.at, seed.len, loop.at, loop.len));
     MP_THREAD_GIL_ENTER();
     return result(handle);
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(loop_open_obj, loop_open);
 
-static mp_obj_t loop_bind(mp_obj_t handle, mp_obj_t family) {
-    return result(linnet_loop_bind((int)mp_obj_get_int(handle), (int)mp_obj_get_int(family)));
+static mp_obj_t loop_bind(mp_obj_t handle_in, mp_obj_t family_in) {
+    int handle = (int)mp_obj_get_int(handle_in), family = (int)mp_obj_get_int(family_in), rc;
+    UNINTERRUPTED(rc = linnet_loop_bind(handle, family));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(loop_bind_obj, loop_bind);
 
-static mp_obj_t loop_start(mp_obj_t handle) {
-    return result(linnet_loop_start((int)mp_obj_get_int(handle)));
+static mp_obj_t loop_start(mp_obj_t handle_in) {
+    int handle = (int)mp_obj_get_int(handle_in), rc;
+    UNINTERRUPTED(rc = linnet_loop_start(handle));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(loop_start_obj, loop_start);
 
-static mp_obj_t loop_input(mp_obj_t handle, mp_obj_t kind, mp_obj_t data_in) {
+static mp_obj_t loop_input(mp_obj_t handle_in, mp_obj_t kind_in, mp_obj_t data_in) {
+    int handle = (int)mp_obj_get_int(handle_in), kind = (int)mp_obj_get_int(kind_in), rc;
     bytes_t data = readable(data_in);
-    return result(linnet_loop_input((int)mp_obj_get_int(handle), (int)mp_obj_get_int(kind), data.at,
-                                    data.len));
+    UNINTERRUPTED(rc = linnet_loop_input(handle, kind, data.at, data.len));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(loop_input_obj, loop_input);
 
-static mp_obj_t loop_event(mp_obj_t handle, mp_obj_t buf_in) {
+static mp_obj_t loop_event(mp_obj_t handle_in, mp_obj_t buf_in) {
+    int handle = (int)mp_obj_get_int(handle_in), rc;
     bytes_t buf = writable(buf_in);
-    return result(linnet_loop_event((int)mp_obj_get_int(handle), buf.at, buf.len));
+    UNINTERRUPTED(rc = linnet_loop_event(handle, buf.at, buf.len));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(loop_event_obj, loop_event);
 
-static mp_obj_t loop_event_size(mp_obj_t handle) {
-    return result(linnet_loop_event_size((int)mp_obj_get_int(handle)));
+static mp_obj_t loop_event_size(mp_obj_t handle_in) {
+    int handle = (int)mp_obj_get_int(handle_in), rc;
+    UNINTERRUPTED(rc = linnet_loop_event_size(handle));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(loop_event_size_obj, loop_event_size);
 
-static mp_obj_t loop_wake_fd(mp_obj_t handle) {
-    return result(linnet_loop_wake_fd((int)mp_obj_get_int(handle)));
+static mp_obj_t loop_wake_fd(mp_obj_t handle_in) {
+    int handle = (int)mp_obj_get_int(handle_in), rc;
+    UNINTERRUPTED(rc = linnet_loop_wake_fd(handle));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(loop_wake_fd_obj, loop_wake_fd);
 
-static mp_obj_t loop_sound_start(mp_obj_t handle) {
-    return result(linnet_loop_sound_start((int)mp_obj_get_int(handle)));
+static mp_obj_t loop_sound_start(mp_obj_t handle_in) {
+    int handle = (int)mp_obj_get_int(handle_in), rc;
+    UNINTERRUPTED(rc = linnet_loop_sound_start(handle));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(loop_sound_start_obj, loop_sound_start);
 
-static mp_obj_t loop_sound_stop(mp_obj_t handle) {
-    return result(linnet_loop_sound_stop((int)mp_obj_get_int(handle)));
+static mp_obj_t loop_sound_stop(mp_obj_t handle_in) {
+    int handle = (int)mp_obj_get_int(handle_in), rc;
+    UNINTERRUPTED(rc = linnet_loop_sound_stop(handle));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(loop_sound_stop_obj, loop_sound_stop);
 
-static mp_obj_t loop_mic(mp_obj_t handle, mp_obj_t pcm_in) {
+static mp_obj_t loop_mic(mp_obj_t handle_in, mp_obj_t pcm_in) {
+    int handle = (int)mp_obj_get_int(handle_in), rc;
     bytes_t pcm = readable(pcm_in);
     if (!is_pcm(pcm)) return result(LINNET_ERR_ARG);
-    return result(
-        linnet_loop_mic((int)mp_obj_get_int(handle), (const int16_t *)pcm.at, pcm.len / 2));
+    UNINTERRUPTED(rc = linnet_loop_mic(handle, (const int16_t *)pcm.at, pcm.len / 2));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(loop_mic_obj, loop_mic);
 
-static mp_obj_t loop_speaker(mp_obj_t handle, mp_obj_t pcm_in) {
+static mp_obj_t loop_speaker(mp_obj_t handle_in, mp_obj_t pcm_in) {
+    int handle = (int)mp_obj_get_int(handle_in), rc;
     bytes_t pcm = writable(pcm_in);
     if (!is_pcm(pcm)) return result(LINNET_ERR_ARG);
-    return result(linnet_loop_speaker((int)mp_obj_get_int(handle), (int16_t *)pcm.at, pcm.len / 2));
+    UNINTERRUPTED(rc = linnet_loop_speaker(handle, (int16_t *)pcm.at, pcm.len / 2));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(loop_speaker_obj, loop_speaker);
 
-static mp_obj_t loop_stats(mp_obj_t handle, mp_obj_t which, mp_obj_t buf_in) {
+static mp_obj_t loop_stats(mp_obj_t handle_in, mp_obj_t which_in, mp_obj_t buf_in) {
+    int handle = (int)mp_obj_get_int(handle_in), which = (int)mp_obj_get_int(which_in), rc;
     bytes_t buf = writable(buf_in);
-    return result(linnet_loop_stats((int)mp_obj_get_int(handle), (int)mp_obj_get_int(which), buf.at,
-                                    buf.len));
+    UNINTERRUPTED(rc = linnet_loop_stats(handle, which, buf.at, buf.len));
+    return result(rc);
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(loop_stats_obj, loop_stats);
 
 static mp_obj_t loop_close(mp_obj_t handle_in) {
-    int handle = (int)mp_obj_get_int(handle_in);
+    int handle = (int)mp_obj_get_int(handle_in), closed;
     MP_THREAD_GIL_EXIT();
-    int closed = linnet_loop_close(handle);
+    UNINTERRUPTED(closed = linnet_loop_close(handle));
     MP_THREAD_GIL_ENTER();
     return result(closed);
 }
@@ -273,7 +331,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(loop_close_obj, loop_close);
 
 static mp_obj_t loop_close_all(void) {
     MP_THREAD_GIL_EXIT();
-    linnet_loop_close_all();
+    UNINTERRUPTED(linnet_loop_close_all());
     MP_THREAD_GIL_ENTER();
     return mp_const_none;
 }
@@ -296,7 +354,8 @@ static mp_obj_t wake_make(const mp_obj_type_t *type, size_t n, size_t n_kw, cons
 /* An event in front does not fit into the length word alone, so nothing is consumed by asking. */
 static mp_uint_t wake_readiness(int handle, mp_uint_t asked) {
     uint8_t length[4];
-    int kind = linnet_loop_event(handle, length, sizeof length);
+    int kind;
+    UNINTERRUPTED(kind = linnet_loop_event(handle, length, sizeof length));
     if (kind == LINNET_OUT_IDLE) return 0;
     return asked & MP_STREAM_POLL_RD;
 }
@@ -307,7 +366,7 @@ static mp_uint_t wake_ioctl(mp_obj_t self, mp_uint_t request, uintptr_t arg, int
     switch (request) {
     case MP_STREAM_POLL: return wake_readiness(wake->handle, arg);
     case MP_STREAM_GET_FILENO:
-        fd = linnet_loop_wake_fd(wake->handle);
+        UNINTERRUPTED(fd = linnet_loop_wake_fd(wake->handle));
         if (fd >= 0) return (mp_uint_t)fd;
         *error = MP_EBADF;
         return MP_STREAM_ERROR;
