@@ -188,6 +188,7 @@ int linnet_session_media_start(linnet_session_t *s) {
 int linnet_pcm_push(linnet_session_t *s, const int16_t *pcm, size_t n) {
     size_t taken = 0;
     if (!s || (!pcm && n)) return LINNET_ERR_ARG;
+    if (s->is_closed == WIPED) return LINNET_ERR_CLOSED;
     s->counts.microphone_samples += n;
     if (s->publish.is_muted) {
         s->publish.muted_samples += n;
@@ -208,6 +209,7 @@ int linnet_pcm_pull(linnet_session_t *s, int16_t *pcm, size_t n) {
     linnet_playback_t *playing[LINNET_TRACKS_MAX];
     size_t i;
     if (!s || (!pcm && n)) return LINNET_ERR_ARG;
+    if (s->is_closed == WIPED) return LINNET_ERR_CLOSED;
     s->counts.speaker_samples += n;
     for (i = 0; i < s->config.tracks; i++) {
         playing[i] = s->track[i].ssrc ? s->track[i].playback : NULL;

@@ -91,6 +91,22 @@ def test_every_file_of_the_firmware_is_in_the_manifest():
     assert named == {path.name for path in (ROOT / "firmware").glob("*.py")} - {"manifest.py"}
 
 
+WIPED = """
+import _linnet, os
+
+s = _linnet.session_init(bytearray(_linnet.session_size(b"")), b"", os.urandom(48))
+pcm, record = bytearray(640), bytearray(512)
+_linnet.session_wipe(s)
+print(_linnet.input(s, 1, 0, b""), _linnet.pcm_push(s, pcm), _linnet.pcm_pull(s, pcm))
+print(_linnet.stats(s, -1, record), _linnet.stats(s, 0, record))
+print(_linnet.poll(s, bytearray(_linnet.poll_size(s))), _linnet.session_wipe(s), _linnet.pcm_push(s, b""))
+"""
+
+
+def test_every_call_on_a_wiped_session_has_an_answer(built):
+    assert run_script(built, WIPED) == ["-7", "-7", "-7", "-1", "-1", "0", "None", "-7"]
+
+
 LOOP = """
 import _linnet, asyncio, gc, os, select
 from micropython import heap_lock, heap_unlock

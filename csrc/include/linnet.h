@@ -124,7 +124,8 @@ int linnet_pcm_pull(linnet_session_t *s, int16_t *pcm, size_t n);
 /* Counters as u64 words, after close too. which = -1: the session; 0..: a track slot. Names: firmware/linnet/core.py.
  * Bytes written. */
 int linnet_stats(linnet_session_t *s, int which, uint8_t *buf, size_t cap);
-/* Zeroes keys and everything else; the session is gone. */
+/* Zeroes keys and everything else; the session is gone: input and sound are LINNET_ERR_CLOSED from then on, stats are
+ * LINNET_ERR_ARG. */
 void linnet_session_wipe(linnet_session_t *s);
 /* Protobuf <-> record; bytes written or LINNET_ERR_PACKET (wire), _SPACE, _ARG. */
 int linnet_pb_decode(int message, const uint8_t *wire, size_t len, uint8_t *record, size_t cap);

@@ -93,6 +93,21 @@ def test_the_last_counters_stay_readable_after_close_and_not_after_wipe():
     assert native.stats(handle, -1, bytearray(512)) == core.ERR_ARG
 
 
+def test_every_call_on_a_wiped_session_has_an_answer():
+    call = Call(8)
+    call.connect()
+    call.start_sound()
+    call.run_for(200)
+    s = call.left.session._s
+    native.session_wipe(s)
+    assert native.input(s, 1, core.IN_TIME, b"") == core.ERR_CLOSED
+    assert native.pcm_push(s, bytes(640)) == native.pcm_pull(s, bytearray(640)) == core.ERR_CLOSED
+    assert native.stats(s, -1, bytearray(512)) == native.stats(s, 0, bytearray(512)) == core.ERR_ARG
+    assert native.poll(s, bytearray(native.poll_size(s))) == core.IDLE
+    native.session_wipe(s)
+    assert native.pcm_push(s, b"") == core.ERR_CLOSED
+
+
 def test_a_channel_is_sendable_again_only_when_the_refused_message_fits():
     call = Call(6, left_options={"max_message": 16384, "send_buffer": 20000})
     call.connect(largest={"left": 16384})
