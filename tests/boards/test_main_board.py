@@ -77,6 +77,14 @@ SET_UP = """
 import asyncio, sys
 import esp32, machine, main_board, network, port_esp32
 port_esp32.I2sAudio.loop_sound = port_esp32.I2sAudio.loop_speaker_sound = 1  # rings: here is no I2S
+
+def run_two_seconds():
+    async def some_time():
+        try:
+            await asyncio.wait_for(main_board._for_ever(), 2)
+        except asyncio.TimeoutError:
+            pass
+    asyncio.run(some_time())
 """
 
 
@@ -120,12 +128,7 @@ except ValueError as error:
 def test_what_is_not_set_up_is_told_with_how_and_tried_again(board_program, text, words):
     out, done = board_program(f"""
 {text}
-async def some_seconds():
-    try:
-        await asyncio.wait_for(main_board._for_ever(), 2)
-    except asyncio.TimeoutError:
-        pass
-asyncio.run(some_seconds())
+run_two_seconds()
 """)
     assert done.returncode == 0, done.stderr
     for word in words:
@@ -139,12 +142,7 @@ main_board.settings(wifi_ssid="home", wifi_key="wifi-key-1", url="ws://127.0.0.1
 def no_memory(self):
     raise MemoryError("no room")
 network.WLAN.ifconfig = network.WLAN.isconnected = no_memory
-async def some_seconds():
-    try:
-        await asyncio.wait_for(main_board._for_ever(), 2)
-    except asyncio.TimeoutError:
-        pass
-asyncio.run(some_seconds())
+run_two_seconds()
 """)
     assert done.returncode == 0, done.stderr
     assert "no room" in out and "again in 2 s" in out
